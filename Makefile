@@ -1,0 +1,72 @@
+# Clawgate. `make help` lists the targets.
+#
+# Variants live in directories of their own: BUILD=build-asan SAN=address,undefined make …
+BUILD ?= build
+SAN   ?=
+CC    ?= cc
+PREFIX ?= /usr/local
+
+WARN   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+          -Wpointer-arith -Wformat=2 -Werror
+HARDEN := -fstack-protector-strong -fPIE
+LDHARD := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+ifeq ($(SAN),)
+OPT    := -O2 -g -D_FORTIFY_SOURCE=2
+else
+OPT    := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -DCLAWGATE_SANITIZED=1
+LDHARD += -fsanitize=$(SAN)
+endif
+
+CPPFLAGS += -I. -Icommon -I$(BUILD) -include common/base/banned.h -MMD -MP
+CFLAGS   += -std=gnu17 $(OPT) $(WARN) $(HARDEN) -pthread
+LDFLAGS  += $(LDHARD) -pthread
+
+# The library: every room of common/. Programs link only what they call, so
+# libcurl and TLS end up in chat alone.
+LIB_SRC  := $(wildcard common/*/*.c)
+LIB_ASM  := $(wildcard common/*/*.S)
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(LIB_ASM:%.S=$(BUILD)/%.o)
+LIB      := $(BUILD)/libclawgate.a
+LIBS     := -lfcgi -lsqlite3 -ljson-c -lcurl -lssl -lcrypto -lm
+
+PROGRAMS := $(patsubst cgi-bin/%.c,$(BUILD)/cgi-bin/%,$(wildcard cgi-bin/*.c))
+HELPERS  := $(patsubst tools/%.c,$(BUILD)/tools/%,$(wildcard tools/*.c))
+UNITS    := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/*_test.c))
+TESTBIN  := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/upstream/*.c test/bench/*.c test/crash/*.c))
+
+all: $(PROGRAMS) $(HELPERS) ## build the programs
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/%.o: %.S schema.sql $(wildcard common/store/migrations/*.sql)
+	@mkdir -p $(@D)
+	$(CC) -I. -c -o $@ $<
+
+$(LIB): $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $(LIB_OBJ)
+
+$(BUILD)/cgi-bin/%: $(BUILD)/cgi-bin/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
+$(BUILD)/tools/%: $(BUILD)/tools/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
+$(BUILD)/test/unit/%: $(BUILD)/test/unit/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LIBS)
+
+$(BUILD)/test/%: $(BUILD)/test/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
+.SECONDARY:
+.PHONY: all help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+-include $(LIB_OBJ:.o=.d) $(wildcard $(BUILD)/*/*.d $(BUILD)/test/*/*.d)

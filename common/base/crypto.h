@@ -1,0 +1,41 @@
+/* Hashes, comparison of secrets, encryption at rest (contract 01 §1.3, §11). */
+#ifndef CLAWGATE_BASE_CRYPTO_H
+#define CLAWGATE_BASE_CRYPTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { SHA256_SIZE = 32, SHA256_HEX_SIZE = 65 };
+
+struct arena;
+
+void sha256(const void *p, size_t n, unsigned char out[SHA256_SIZE]);
+void sha256_hex(const void *p, size_t n, char out[SHA256_HEX_SIZE]);
+
+/* The one comparison of secrets: hashes both sides and compares in constant
+ * time, so that neither content nor length leaks. NULL equals nothing. */
+bool secret_equal(const char *a, const char *b);
+/* Same for two digests of equal size. */
+bool digest_equal(const unsigned char *a, const unsigned char *b, size_t n);
+
+/* Keys for data at rest. `primary` encrypts; `secondary` (may be absent) is
+ * tried second when decrypting. */
+struct crypto_keys {
+    unsigned char primary[32];
+    unsigned char secondary[32];
+    bool has_secondary;
+};
+
+/* 64 hex characters, 44 base64 characters, or exactly 32 raw bytes. */
+bool crypto_key_parse(const char *text, unsigned char out[32]);
+/* env_key (may be NULL) and the file {data_dir}/encryption.key, which is created
+ * (64 hex, 0600, atomically) when neither exists. false leaves a reason in err. */
+bool crypto_keys_load(struct crypto_keys *k, const char *env_key, const char *data_dir, char *err, size_t errsize);
+
+/* "aes-gcm:" + base64(nonce, ciphertext, tag). "" stays "". */
+char *crypto_encrypt(struct arena *a, const struct crypto_keys *k, const char *plain);
+/* Text without the prefix, or with an unreadable one, is returned as it is;
+ * NULL when authentication fails with both keys. */
+char *crypto_decrypt(struct arena *a, const struct crypto_keys *k, const char *stored);
+
+#endif

@@ -1,0 +1,48 @@
+/* JSON in: a strict gate in front of json-c, and typed readers.
+ *
+ * Guarantees of json_parse (contract 01 §2.5):
+ *  1. The text is valid UTF-8, without NUL, neither raw nor as an escape.
+ *  2. No raw control characters inside strings; only double quotes quote;
+ *     no comments, trailing commas, NaN, Infinity or leading zeros.
+ *  3. No key occurs twice in one object (compared after unescaping).
+ *  4. At most JSON_DEPTH_MAX levels and `values_max` values, so that memory
+ *     stays in proportion to the text (10 MB of `[{},{},…]` is refused).
+ *  5. Integers fit int64, other numbers are finite doubles; lone surrogates are refused.
+ *  6. Nothing but blanks follows the value.
+ */
+#ifndef CLAWGATE_BASE_JSON_H
+#define CLAWGATE_BASE_JSON_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+
+enum { JSON_DEPTH_MAX = 64, JSON_VALUES_MAX = 100000 };
+
+struct json_fault {
+    const char *reason; /* static English text, fit for an error message */
+    size_t offset;      /* byte where it was noticed */
+};
+
+/* The gate alone: true when json-c may see the text. Pure; fuzzed. values_max 0 = JSON_VALUES_MAX. */
+bool json_gate(const char *text, size_t len, size_t values_max, struct json_fault *fault);
+/* Gate plus json-c. The result lives as long as the arena. NULL with *fault filled on refusal. */
+json_object *json_parse(struct arena *a, const char *text, size_t len, size_t values_max, struct json_fault *fault);
+/* As json_parse, without an arena: the caller owns the result (json_object_put). */
+json_object *json_parse_owned(const char *text, size_t len, size_t values_max, struct json_fault *fault);
+
+/* Removes // and block comments and trailing commas in place of blanks (same length), for config files. */
+void json_strip_comments(char *text, size_t len);
+
+/* Readers: absent or of another type gives the fallback. */
+json_object *json_get(json_object *o, const char *key); /* NULL when absent or null */
+bool json_has(json_object *o, const char *key);         /* present, null included */
+const char *json_str(json_object *o, const char *key);  /* NULL when absent or not a string */
+int64_t json_int(json_object *o, const char *key, int64_t fallback);
+double json_num(json_object *o, const char *key, double fallback);
+bool json_bool(json_object *o, const char *key, bool fallback);
+
+#endif

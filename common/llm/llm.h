@@ -1,0 +1,139 @@
+/* One call to a language model, whatever protocol it speaks.
+ *
+ * llm_call picks the wire of the provider's type (OpenAI-compatible, or the
+ * built-in offline model), retries as contract 03 §5.4 says, streams deltas to
+ * a sink, and returns one normalised answer. It knows nothing of HTTP requests
+ * to us, sessions or tools. Blocks; thread-safe; everything returned lives in
+ * the given arena.
+ */
+#ifndef CLAWGATE_LLM_LLM_H
+#define CLAWGATE_LLM_LLM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/cancel.h"
+#include "base/fault.h"
+#include "base/json.h"
+
+/* A usable provider row, key decrypted (contract 04 §1). */
+struct llm_provider {
+    const char *name;
+    const char *type;         /* provider_type */
+    const char *base_url;     /* effective, no trailing slash; "" for offline */
+    const char *api_key;      /* plain text, "" when none */
+    const char *default_model;/* settings.default_model, else the type's, else "" */
+    bool private_allowed;     /* contract 04 §0.1 */
+};
+
+struct llm_tool_call {
+    const char *id;        /* as the model gave it, "" when it gave none */
+    const char *name;
+    const char *arguments; /* JSON text of an object ("{}" when empty) */
+    bool malformed;        /* arguments are not a JSON object; text kept as it came */
+};
+
+enum llm_role { LLM_SYSTEM, LLM_USER, LLM_ASSISTANT, LLM_TOOL };
+
+struct llm_message {
+    enum llm_role role;
+    const char *text;                       /* "" when none */
+    const struct llm_tool_call *tool_calls; /* assistant only */
+    size_t tool_call_count;
+    const char *tool_call_id;               /* tool only */
+    const char *tool_name;                  /* tool only, may be NULL */
+    bool is_error;                          /* tool only */
+};
+
+struct llm_tool {
+    const char *name;
+    const char *description;
+    const char *parameters; /* JSON Schema as text, type object */
+};
+
+/* Values a request may set; absent = NULL / NAN / negative (contract 03 §1.2, §5.2). */
+struct llm_params {
+    int64_t max_tokens;           /* > 0 */
+    double temperature;           /* NAN = absent */
+    double top_p;
+    double presence_penalty;
+    double frequency_penalty;
+    bool has_seed;
+    int64_t seed;
+    json_object *stop;            /* string or array, borrowed */
+    json_object *response_format; /* object, borrowed */
+    const char *reasoning_effort;
+    json_object *tool_choice;     /* string or object, borrowed; NULL = "auto" when tools are given */
+    int parallel_tool_calls;      /* -1 absent, 0, 1 */
+};
+
+struct llm_request {
+    const char *model;
+    const struct llm_message *messages;
+    size_t message_count;
+    const struct llm_tool *tools;
+    size_t tool_count;
+    struct llm_params params;
+    bool stream;
+};
+
+enum llm_finish { LLM_STOP, LLM_LENGTH, LLM_TOOL_CALLS, LLM_CONTENT_FILTER };
+const char *llm_finish_name(enum llm_finish f); /* "stop", "length", "tool_calls", "content_filter" */
+
+struct llm_usage {
+    int64_t prompt_tokens, completion_tokens, total_tokens;
+    int64_t cached_tokens, cache_creation_tokens, reasoning_tokens;
+};
+
+struct llm_answer {
+    const char *text;     /* "" when none */
+    const char *thinking; /* "" when none */
+    const struct llm_tool_call *tool_calls;
+    size_t tool_call_count;
+    enum llm_finish finish;
+    struct llm_usage usage;
+    int attempts;         /* HTTP requests made, 1.. */
+};
+
+/* Where a streamed answer goes. All calls come from the calling thread. */
+struct llm_sink {
+    /* Bytes of visible text, never cut inside a UTF-8 sequence. Any may be NULL. */
+    void (*text)(void *ctx, const char *s, size_t n);
+    void (*thinking)(void *ctx, const char *s, size_t n);
+    /* After all deltas of one read from the upstream: the moment to flush. */
+    void (*flush)(void *ctx);
+    /* At least once a second while waiting, also before the first byte (keepalives). */
+    void (*tick)(void *ctx);
+    /* Before an attempt is repeated, contract 03 §3.14 run.retrying. */
+    void (*retrying)(void *ctx, int attempt, int max_attempts, const char *why);
+    void *ctx;
+};
+
+/* true: *answer is filled. false: *fault says what to tell the client (kind, message, scrubbed
+ * detail of at most 500 characters in args[1]); *answer holds what was received so far (usage, text,
+ * attempts), for the trace. When `c` was fired, fault->kind is FAULT_NONE and cancel_check(c) says why.
+ * upstream_error (may be NULL) gets a longer, redacted text for the trace, at most 2000 bytes. */
+bool llm_call(struct arena *a, const struct llm_provider *p, const struct llm_request *r, const struct llm_sink *sink,
+              struct cancel *c, struct llm_answer *answer, struct fault *fault, const char **upstream_error);
+
+/* Process-wide state: certificate store, pooled handles. Call once before threads start / after they ended. */
+bool llm_start(char *err, size_t errsize);
+void llm_stop(void);
+/* Closes idle upstream connections older than 60 s; called about once a second. */
+void llm_housekeeping(void);
+
+/* Contract 04 §1.2; false for a value outside the enum. NULL results are allowed for base and model. */
+struct llm_type {
+    const char *name;
+    const char *base_url;
+    const char *default_model;
+    enum { LLM_WIRE_OPENAI, LLM_WIRE_ANTHROPIC, LLM_WIRE_OFFLINE, LLM_WIRE_STORED_ONLY } wire;
+    bool needs_key;
+};
+const struct llm_type *llm_type_find(const char *name);
+const struct llm_type *llm_types(size_t *count);
+
+#endif

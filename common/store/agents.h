@@ -1,0 +1,50 @@
+/* Agents and providers as a run needs them (contract 02 §2.4, §3; 04 §1.4). */
+#ifndef CLAWGATE_STORE_AGENTS_H
+#define CLAWGATE_STORE_AGENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "store/db.h"
+
+struct agent {
+    const char *id, *tenant_id, *agent_key, *display_name, *owner_id;
+    const char *provider, *model; /* "" when unset */
+    const char *agent_type, *status, *workspace;
+    int64_t context_window, max_tool_iterations;
+    bool is_default;
+    int64_t budget_monthly_cents; /* 0 = unlimited */
+    const char *other_config;     /* JSON object text */
+    const char *tools_config;     /* JSON object text */
+    const char *created_at;
+};
+/* By canonical UUID, else by agent_key, inside the tenant. DB_ROW found, DB_OK not. */
+enum db_rc agent_find(struct db *db, struct arena *a, const char *tenant_id, const char *ref, struct agent *out);
+/* The agent keyed "default", else the one flagged is_default. */
+enum db_rc agent_default(struct db *db, struct arena *a, const char *tenant_id, struct agent *out);
+/* Contract 02 §2.4: DB_ROW when `user` owns it, it is shared with him, or it is a default agent. */
+enum db_rc agent_accessible(struct db *db, const struct agent *agent, const char *user);
+/* Active agents the user may run, by agent_key; user NULL = all of the tenant. Calls each for every one. */
+enum db_rc agent_each_active(struct db *db, struct arena *a, const char *tenant_id, const char *user,
+                             void (*each)(void *ctx, const char *agent_key, const char *created_at), void *ctx);
+/* Creates one; defaults as in the schema. DB_CONSTRAINT when the key is taken. */
+enum db_rc agent_create(struct db *db, struct arena *a, const struct agent *in, const char **id);
+
+struct provider {
+    const char *id, *name, *provider_type, *api_base, *api_key; /* api_key as stored (maybe encrypted), "" when none */
+    const char *settings; /* JSON object text */
+    bool enabled;
+};
+enum db_rc provider_find(struct db *db, struct arena *a, const char *tenant_id, const char *name, struct provider *out);
+/* Inserts or replaces by name (tools/clawgate provider set). */
+enum db_rc provider_put(struct db *db, struct arena *a, const char *tenant_id, const struct provider *in);
+
+/* Agent-level and per-user context files that reach the prompt (contract 02 §8.6), name and content. */
+enum db_rc context_files_each(struct db *db, struct arena *a, const struct agent *agent, const char *user,
+                              void (*each)(void *ctx, const char *name, const char *content), void *ctx);
+/* Cents spent by root traces of this agent in the UTC month that starts at month_start (RFC 3339). */
+enum db_rc agent_spent_cents(struct db *db, const char *tenant_id, const char *agent_id, const char *month_start,
+                             int64_t *cents);
+
+#endif

@@ -1,0 +1,75 @@
+/* SQLite: connections, cached statements, transactions.
+ *
+ * Guarantees:
+ *  1. Every connection: WAL, foreign_keys=ON, synchronous=FULL, own busy handler
+ *     (sleeps 0.3 to 0.7 ms, gives up after 10 s), trusted_schema=OFF.
+ *  2. SQL is constant text in a `struct sql`; values are bound, never printed in.
+ *  3. A statement is prepared once a connection and found by its slot.
+ *  4. Writes begin IMMEDIATE.
+ * One connection is used by one thread at a time. Only common/store includes
+ * sqlite3.h.
+ */
+#ifndef CLAWGATE_STORE_DB_H
+#define CLAWGATE_STORE_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct db;
+struct arena;
+
+enum db_rc {
+    DB_OK,         /* done, no row (left) */
+    DB_ROW,        /* a row is there to be read */
+    DB_BUSY,       /* the lock did not come free in time */
+    DB_CONSTRAINT, /* UNIQUE, CHECK, NOT NULL or FOREIGN KEY said no */
+    DB_FULL,       /* disk full or read-only */
+    DB_ERROR,      /* anything else; logged */
+};
+
+struct sql {
+    const char *text;
+    int slot; /* 0 until first used, then 1.. process-wide; managed by db.c with atomics */
+};
+#define SQL(name, text_) static struct sql name = {.text = (text_)}
+
+enum db_mode { DB_READWRITE, DB_CREATE };
+/* DB_CREATE makes a missing database from schema.sql and migrates an older one; both refuse
+ * a newer one. NULL with a reason in err. */
+struct db *db_open(const char *path, enum db_mode mode, char *err, size_t errsize);
+void db_close(struct db *db);
+
+/* Starts a statement: resets it and binds. types has one letter an argument:
+ * t text (const char *, NULL binds NULL), i int64_t, d double, b bool as int,
+ * x blob (const void *, size_t), n an int64_t * that binds NULL when the pointer is NULL. */
+struct db_stmt;
+struct db_stmt *db_query(struct db *db, struct sql *sql, const char *types, ...);
+/* DB_ROW, DB_OK at the end, or an error. At the end or on error the statement is reset. */
+enum db_rc db_next(struct db_stmt *s);
+/* For a statement abandoned before its end. */
+void db_reset(struct db_stmt *s);
+/* One statement without rows. */
+enum db_rc db_exec(struct db *db, struct sql *sql, const char *types, ...);
+
+/* Columns of the current row, from 0. Text is copied into the arena; SQL NULL gives NULL. */
+const char *db_text(struct db_stmt *s, int col, struct arena *a);
+/* Without the copy: valid until the next db_next/db_reset. */
+const char *db_peek(struct db_stmt *s, int col, size_t *len);
+int64_t db_int(struct db_stmt *s, int col);
+double db_num(struct db_stmt *s, int col);
+bool db_is_null(struct db_stmt *s, int col);
+
+enum db_rc db_begin(struct db *db); /* BEGIN IMMEDIATE */
+enum db_rc db_commit(struct db *db);
+void db_rollback(struct db *db);
+int64_t db_changes(struct db *db);
+/* SELECT 1, for health checks. */
+bool db_ping(struct db *db);
+/* true when a BEGIN IMMEDIATE succeeds (and is rolled back). */
+bool db_writable(struct db *db);
+
+/* Schema version this build knows. */
+int db_schema_version(void);
+
+#endif

@@ -1,0 +1,68 @@
+/* Sessions and their messages (contract 03 §6): one row a message, so that appending costs the same for ever. */
+#ifndef CLAWGATE_STORE_SESSIONS_H
+#define CLAWGATE_STORE_SESSIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "store/db.h"
+
+struct session {
+    const char *id, *tenant_id, *key, *agent_id, *user_id;
+    const char *agent_key, *agent_name; /* joined; NULL when the agent is gone */
+    const char *channel, *label, *model, *provider, *summary;
+    const char *metadata; /* JSON object text */
+    int64_t input_tokens, output_tokens, compaction_count, last_prompt_tokens, message_count, message_bytes;
+    int64_t context_window, context_start; /* first message number the model sees */
+    const char *created_at, *updated_at;
+};
+
+struct message {
+    int64_t seq;          /* 1.. within the session */
+    const char *id, *role, *content;
+    const char *thinking;     /* NULL when none */
+    const char *tool_calls;   /* JSON array text [{"id","name","arguments":{…}}], NULL when none */
+    const char *tool_call_id; /* NULL unless role is tool */
+    const char *media_refs;   /* JSON array text, NULL when none */
+    bool is_error;
+    const char *created_at;
+};
+
+enum db_rc session_find(struct db *db, struct arena *a, const char *tenant_id, const char *key, struct session *out);
+/* Messages seq >= from, oldest first. before > 0: only seq < before; limit newest ones, still oldest first. */
+enum db_rc session_messages(struct db *db, struct arena *a, const char *session_id, int64_t from, int64_t before,
+                            int64_t limit, struct message **out, size_t *count);
+/* The session in which an assistant message made this client tool call; newest first. */
+enum db_rc session_by_tool_call(struct db *db, struct arena *a, const char *tenant_id, const char *tool_call_id,
+                                const char **key);
+
+struct session_filter {
+    const char *tenant_id;
+    const char *user_id;  /* NULL = everybody */
+    const char *agent_id; /* NULL = any */
+    const char *channel;  /* NULL = any; matches the column or the key's third part */
+    const char *before;   /* session id: page by key */
+    int64_t limit, offset;
+};
+enum db_rc session_list(struct db *db, struct arena *a, const struct session_filter *f, struct session **out,
+                        size_t *count, int64_t *total, bool *total_capped);
+/* For `agent` filters of the list: DB_ROW with the agent's id. */
+
+/* Called inside a transaction (writer jobs). */
+struct session_write {
+    const char *tenant_id, *key, *agent_id, *user_id, *channel, *model, *provider, *label;
+    int64_t add_input_tokens, add_output_tokens;
+    int64_t last_prompt_tokens; /* -1 = unchanged */
+    int64_t context_window;
+};
+/* Creates the session if it is missing, adds the counters, appends the messages (seq is given here, id and
+ * created_at must be set). DB_CONSTRAINT when the key belongs to another user. */
+enum db_rc session_append(struct db *db, const struct session_write *s, const struct message *messages, size_t n);
+
+enum db_rc session_patch(struct db *db, const char *tenant_id, const char *key, const char *label, const char *model,
+                         const char *metadata); /* NULL = unchanged */
+enum db_rc session_reset(struct db *db, const char *tenant_id, const char *key);
+enum db_rc session_delete(struct db *db, const char *tenant_id, const char *key);
+
+#endif

@@ -1,0 +1,42 @@
+/* The single writer with group commit, and the checkpointer.
+ *
+ * Guarantees:
+ *  1. writer_run returns DB_OK only after the job's rows were committed with
+ *     synchronous=FULL: what is acknowledged is durable.
+ *  2. All jobs waiting at one moment share one transaction; jobs run in the order
+ *     they were handed in. When a job fails the group is rolled back and each job
+ *     is tried again in a transaction of its own, so one bad job harms no other.
+ *  3. A job may therefore run twice; it must only touch the database and its own
+ *     argument, and must give the same rows again.
+ *  4. writer_post does not wait. A posted job alone may lie for up to 20 ms so that it
+ *     can share the commit of a job somebody waits for. Its order is kept.
+ *  5. Checkpoints happen in a thread of their own; above 32 MB of WAL one is forced.
+ *
+ * Without writer_start (prefork workers, plain CGI) writer_run and writer_post
+ * run the job at once in a transaction on the given connection.
+ */
+#ifndef CLAWGATE_STORE_WRITER_H
+#define CLAWGATE_STORE_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "store/db.h"
+
+typedef enum db_rc write_fn(struct db *db, void *arg);
+
+struct writer;
+
+/* Starts the two threads on connections of their own. NULL with a reason in err. */
+struct writer *writer_start(const char *path, char *err, size_t errsize);
+/* Commits everything handed in, then stops both threads. */
+void writer_stop(struct writer *w);
+
+/* w NULL: at once on `db`. Otherwise db is not used and may be NULL. */
+enum db_rc writer_run(struct writer *w, struct db *db, write_fn *fn, void *arg);
+/* free_arg(arg) is called when the job is done, whatever came of it. A failure is logged (event 2301). */
+void writer_post(struct writer *w, struct db *db, write_fn *fn, void *arg, void (*free_arg)(void *));
+/* Jobs waiting now, for /ready and status. */
+size_t writer_backlog(struct writer *w);
+
+#endif

@@ -1,0 +1,15 @@
+/* One request through the house: the order of checks of contract 01 §0, then the handler, then the log line. */
+#ifndef CLAWGATE_WEB_SERVE_H
+#define CLAWGATE_WEB_SERVE_H
+
+#include "base/arena.h"
+#include "web/request.h"
+#include "web/transport.h"
+
+/* Serves exactly one request on the transport; the caller clears the arena afterwards. */
+void serve_request(const struct gateway *gw, struct transport *t, struct arena *arena);
+/* --describe: name, model and routes (method, path, role, user, tag, summary, body_max, alias) as JSON on stdout. */
+struct program;
+int describe_program(const struct program *program);
+
+#endif
