@@ -17,7 +17,7 @@ OPT    := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -DCLAWGATE_SANITIZED=
 LDHARD += -fsanitize=$(SAN)
 endif
 
-CPPFLAGS += -I. -Icommon -I$(BUILD) -include common/base/banned.h -MMD -MP
+CPPFLAGS += -I. -Icommon -Icgi-bin -include common/base/banned.h -MMD -MP
 CFLAGS   += -std=gnu17 $(OPT) $(WARN) $(HARDEN) -pthread
 LDFLAGS  += $(LDHARD) -pthread
 
@@ -25,7 +25,7 @@ LDFLAGS  += $(LDHARD) -pthread
 # libcurl and TLS end up in chat alone.
 LIB_SRC  := $(wildcard common/*/*.c)
 LIB_ASM  := $(wildcard common/*/*.S)
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(LIB_ASM:%.S=$(BUILD)/%.o)
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) $(LIB_ASM:%.S=$(BUILD)/obj/%.o)
 LIB      := $(BUILD)/libclawgate.a
 LIBS     := -lfcgi -lsqlite3 -ljson-c -lcurl -lssl -lcrypto -lm
 
@@ -36,37 +36,58 @@ TESTBIN  := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/upstream/*.c tes
 
 all: $(PROGRAMS) $(HELPERS) ## build the programs
 
-$(BUILD)/%.o: %.c
+$(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	@echo "  cc    $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/%.o: %.S schema.sql $(wildcard common/store/migrations/*.sql)
+$(BUILD)/obj/%.o: %.S schema.sql $(wildcard common/store/migrations/*.sql)
 	@mkdir -p $(@D)
-	$(CC) -I. -c -o $@ $<
+	@$(CC) -I. -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $(LIB_OBJ)
+	@ar rcs $@ $(LIB_OBJ)
 
-$(BUILD)/cgi-bin/%: $(BUILD)/cgi-bin/%.o $(LIB)
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+# A program is cgi-bin/NAME.c and, when it has rooms of its own, cgi-bin/NAME/*.c.
+define program_rule
+$(BUILD)/cgi-bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cgi-bin/$(1).c cgi-bin/$(1)/*.c)) $(LIB)
+	@mkdir -p $$(@D)
+	@echo "  link  $$@"
+	@$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(LIB) $$(LIBS)
+endef
+$(foreach p,$(PROGRAMS:$(BUILD)/cgi-bin/%=%),$(eval $(call program_rule,$(p))))
 
-$(BUILD)/tools/%: $(BUILD)/tools/%.o $(LIB)
+$(BUILD)/tools/%: $(BUILD)/obj/tools/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+	@echo "  link  $@"
+	@$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
-$(BUILD)/test/unit/%: $(BUILD)/test/unit/%.o $(LIB)
+$(BUILD)/test/unit/%: $(BUILD)/obj/test/unit/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LIBS)
+	@echo "  link  $@"
+	@$(CC) $(LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LIBS)
 
-$(BUILD)/test/%: $(BUILD)/test/%.o $(LIB)
+# The scripted upstream and the benchmark programs share nothing with the library they judge.
+UPSTREAM_PARTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard test/upstream/parts/*.c))
+BENCH_PARTS    := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard test/bench/parts/*.c))
+
+$(BUILD)/test/upstream/upstream: $(BUILD)/test/upstream/upstream.o $(UPSTREAM_PARTS)
+	@echo "  link  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ -ljson-c -lssl -lcrypto
+
+$(filter $(BUILD)/test/bench/%,$(TESTBIN)): %: %.o
+	$(CC) $(LDFLAGS) -o $@ $^ -lfcgi -lsqlite3 -ljson-c -lcurl -lcrypto
+$(BUILD)/test/bench/load: $(BENCH_PARTS) $(BUILD)/test/upstream/parts/bytes.o $(BUILD)/test/upstream/parts/timers.o
+
+$(BUILD)/test/%: $(BUILD)/obj/test/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+	@echo "  link  $@"
+	@$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
 .SECONDARY:
 .PHONY: all help
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
--include $(LIB_OBJ:.o=.d) $(wildcard $(BUILD)/*/*.d $(BUILD)/test/*/*.d)
+-include $(LIB_OBJ:.o=.d) $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)

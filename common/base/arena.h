@@ -25,17 +25,19 @@ void arena_clear(struct arena *a);
 
 /* Zeroed, aligned for any type. size 0 gives a valid pointer. */
 void *arena_alloc(struct arena *a, size_t size);
+/* n zeroed elements; a product that does not fit counts as out of memory. */
+void *arena_array(struct arena *a, size_t n, size_t size);
 void *arena_memdup(struct arena *a, const void *p, size_t n);
 /* NUL-terminated copies. arena_strdup(NULL) is NULL. */
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-char *arena_vprintf(struct arena *a, const char *fmt, va_list ap);
+char *arena_vprintf(struct arena *a, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 
 /* fn(p) will be called once, when the arena is cleared or freed. */
 void arena_defer(struct arena *a, void (*fn)(void *p), void *p);
 
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))
-#define ARENA_ARRAY(a, type, n) ((type *)arena_alloc((a), sizeof(type) * (size_t)(n)))
+#define ARENA_ARRAY(a, type, n) ((type *)arena_array((a), (size_t)(n), sizeof(type)))
 
 #endif

@@ -34,7 +34,7 @@ bool buf_add(struct buf *b, const void *p, size_t n);
 bool buf_adds(struct buf *b, const char *s);
 bool buf_addc(struct buf *b, char c);
 bool buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-bool buf_vaddf(struct buf *b, const char *fmt, va_list ap);
+bool buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Room for n more bytes at data + len; the caller then adds to len. */
 bool buf_reserve(struct buf *b, size_t n);
 /* Removes the first n bytes. */

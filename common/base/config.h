@@ -67,8 +67,11 @@ struct config {
 };
 
 /* home NULL: CLAWGATE_HOME, else "./var" beside a Makefile of ours, else /var/lib/clawgate.
+ * The file is GOCLAW_CONFIG or <home>/config.json. Makes data_dir and the encryption key when they are missing.
  * Returns NULL with a one-line reason in err. The result lives until the process ends. */
 const struct config *config_load(const char *home, char *err, unsigned errsize);
+/* For tools and tests that load more than once. NULL is fine. */
+void config_free(const struct config *c);
 /* Empty token on an address that is not loopback, contract 01 §1.5. */
 bool config_token_missing(const struct config *c);
 bool config_is_owner_id(const struct config *c, const char *user_id);

@@ -28,11 +28,11 @@ struct crypto_keys {
 
 /* 64 hex characters, 44 base64 characters, or exactly 32 raw bytes. */
 bool crypto_key_parse(const char *text, unsigned char out[32]);
-/* env_key (may be NULL) and the file {data_dir}/encryption.key, which is created
+/* env_key (may be NULL or "") and the file {data_dir}/encryption.key, which is created
  * (64 hex, 0600, atomically) when neither exists. false leaves a reason in err. */
 bool crypto_keys_load(struct crypto_keys *k, const char *env_key, const char *data_dir, char *err, size_t errsize);
 
-/* "aes-gcm:" + base64(nonce, ciphertext, tag). "" stays "". */
+/* "aes-gcm:" + base64(nonce, ciphertext, tag). "" stays "", NULL stays NULL; more than 16 MiB gives NULL. */
 char *crypto_encrypt(struct arena *a, const struct crypto_keys *k, const char *plain);
 /* Text without the prefix, or with an unreadable one, is returned as it is;
  * NULL when authentication fails with both keys. */

@@ -14,10 +14,13 @@
 #include "base/buf.h"
 #include "base/json.h"
 
+enum { JSONW_DEPTH_MAX = 63 };
+
 struct jsonw {
     struct buf *out;
-    uint64_t filled; /* bit per level: something was written there */
-    int depth;
+    uint64_t filled;  /* bit per level: something was written there */
+    uint64_t objects; /* bit per level: it is an object */
+    int depth;        /* open containers; JSONW_DEPTH_MAX at most */
     bool after_key;
 };
 
@@ -34,7 +37,7 @@ void jw_num(struct jsonw *w, double v); /* shortest text that reads back equal; 
 void jw_bool(struct jsonw *w, bool v);
 void jw_null(struct jsonw *w);
 void jw_raw(struct jsonw *w, const char *json, size_t n); /* a complete JSON value */
-void jw_json(struct jsonw *w, json_object *o);
+void jw_json(struct jsonw *w, json_object *o); /* NULL writes null; numbers keep the text they were read from */
 
 /* key and value in one call */
 void jw_kobj(struct jsonw *w, const char *key);

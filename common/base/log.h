@@ -5,7 +5,8 @@
  *  2. Every abnormal line carries a number of its own, listed in docs/log-events.md
  *     (made by tools/log-events; a number used twice fails the build).
  *  3. No secrets and no query strings: callers pass paths and names only; values
- *     are JSON-escaped and cut at 2000 bytes.
+ *     are JSON-escaped and cut at 2000 bytes; a field that would make the line
+ *     longer than 8 KiB is left out whole.
  */
 #ifndef CLAWGATE_BASE_LOG_H
 #define CLAWGATE_BASE_LOG_H
@@ -15,7 +16,7 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-/* program: name put on each line ("chat", "sessions"). */
+/* program: name put on each line ("chat", "sessions"); kept, not copied. Before threads start. */
 void log_init(const char *program, enum log_level least);
 bool log_wants(enum log_level level);
 

@@ -20,7 +20,8 @@ enum message_id {
 const char *message_key(enum message_id id);
 int message_params(enum message_id id);
 const char *message_text(enum message_id id, enum locale locale);
-/* The text with its parameters put in (NULL counts as ""), at most 1000 characters. */
+/* Adds the text with its parameters put in (NULL counts as ""), at most 1000 characters. A text that ends in an
+ * empty parameter loses the colon before it too: "Internal error: {0}" becomes "Internal error". args may be NULL. */
 void message_format(struct buf *out, enum message_id id, enum locale locale, const char *const args[3]);
 
 const char *locale_name(enum locale l);

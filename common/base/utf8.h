@@ -10,6 +10,8 @@
 bool utf8_valid(const char *s, size_t n);
 /* Decodes one sequence; returns its length, 0 when s is not valid there. */
 size_t utf8_decode(const char *s, size_t n, uint32_t *cp);
+/* Writes one code point (a scalar value); returns 1..4. */
+size_t utf8_encode(uint32_t cp, char out[4]);
 /* The largest length <= max that does not end inside a sequence. */
 size_t utf8_cut(const char *s, size_t n, size_t max);
 /* Number of code points of valid text. */

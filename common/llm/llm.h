@@ -70,6 +70,14 @@ struct llm_params {
     int parallel_tool_calls;      /* -1 absent, 0, 1 */
 };
 
+/* The params of a request that sets nothing (needs math.h). */
+#define LLM_PARAMS_NONE                                                                                                \
+    ((struct llm_params){.temperature = NAN,                                                                           \
+                         .top_p = NAN,                                                                                 \
+                         .presence_penalty = NAN,                                                                      \
+                         .frequency_penalty = NAN,                                                                     \
+                         .parallel_tool_calls = -1})
+
 struct llm_request {
     const char *model;
     const struct llm_message *messages;
@@ -96,6 +104,7 @@ struct llm_answer {
     enum llm_finish finish;
     struct llm_usage usage;
     int attempts;         /* HTTP requests made, 1.. */
+    bool context_overflow;/* with a fault: the conversation does not fit the model (compact and call again) */
 };
 
 /* Where a streamed answer goes. All calls come from the calling thread. */
@@ -107,7 +116,7 @@ struct llm_sink {
     void (*flush)(void *ctx);
     /* At least once a second while waiting, also before the first byte (keepalives). */
     void (*tick)(void *ctx);
-    /* Before an attempt is repeated, contract 03 §3.14 run.retrying. */
+    /* Before an attempt is repeated, contract 03 §3.14 run.retrying: the attempt that failed (1..), scrubbed reason. */
     void (*retrying)(void *ctx, int attempt, int max_attempts, const char *why);
     void *ctx;
 };
@@ -119,7 +128,9 @@ struct llm_sink {
 bool llm_call(struct arena *a, const struct llm_provider *p, const struct llm_request *r, const struct llm_sink *sink,
               struct cancel *c, struct llm_answer *answer, struct fault *fault, const char **upstream_error);
 
-/* Process-wide state: certificate store, pooled handles. Call once before threads start / after they ended. */
+/* Process-wide state: certificate store, pooled handles. Call once before threads start / after they ended.
+ * llm_start reads SSL_CERT_FILE, SSL_CERT_DIR and the clocks CLAWGATE_UPSTREAM_{CONNECT,FIRST_BYTE,STALL,TOTAL,RETRY}_MS.
+ * The program must ignore SIGPIPE. */
 bool llm_start(char *err, size_t errsize);
 void llm_stop(void);
 /* Closes idle upstream connections older than 60 s; called about once a second. */

@@ -28,7 +28,8 @@ enum db_rc agent_accessible(struct db *db, const struct agent *agent, const char
 /* Active agents the user may run, by agent_key; user NULL = all of the tenant. Calls each for every one. */
 enum db_rc agent_each_active(struct db *db, struct arena *a, const char *tenant_id, const char *user,
                              void (*each)(void *ctx, const char *agent_key, const char *created_at), void *ctx);
-/* Creates one; defaults as in the schema. DB_CONSTRAINT when the key is taken. */
+/* Creates one; NULL and 0 give the defaults of the schema. DB_CONSTRAINT when the key is taken. With is_default inside
+ * a transaction, because the flag is taken from the others. */
 enum db_rc agent_create(struct db *db, struct arena *a, const struct agent *in, const char **id);
 
 struct provider {
@@ -40,10 +41,11 @@ enum db_rc provider_find(struct db *db, struct arena *a, const char *tenant_id, 
 /* Inserts or replaces by name (tools/clawgate provider set). */
 enum db_rc provider_put(struct db *db, struct arena *a, const char *tenant_id, const struct provider *in);
 
-/* Agent-level and per-user context files that reach the prompt (contract 02 §8.6), name and content. */
+/* Agent-level and per-user context files that reach the prompt (contract 02 §8.6) in its order, name and content,
+ * empty ones left out. user NULL = agent-level ones. */
 enum db_rc context_files_each(struct db *db, struct arena *a, const struct agent *agent, const char *user,
                               void (*each)(void *ctx, const char *name, const char *content), void *ctx);
-/* Cents spent by root traces of this agent in the UTC month that starts at month_start (RFC 3339). */
+/* Cents this agent spent in the UTC month of month_start (RFC 3339); kept by usage_add, whatever retention does. */
 enum db_rc agent_spent_cents(struct db *db, const char *tenant_id, const char *agent_id, const char *month_start,
                              int64_t *cents);
 

@@ -35,12 +35,13 @@ struct sql {
 #define SQL(name, text_) static struct sql name = {.text = (text_)}
 
 enum db_mode { DB_READWRITE, DB_CREATE };
-/* DB_CREATE makes a missing database from schema.sql and migrates an older one; both refuse
- * a newer one. NULL with a reason in err. */
+/* DB_CREATE makes a missing database (0600) from schema.sql and migrates an older one; DB_READWRITE
+ * refuses both, and both refuse a newer one. NULL with a reason in err. */
 struct db *db_open(const char *path, enum db_mode mode, char *err, size_t errsize);
 void db_close(struct db *db);
 
-/* Starts a statement: resets it and binds. types has one letter an argument:
+/* Starts a statement: resets it and binds. Never NULL: what goes wrong is the answer of db_next. Bound text is not
+ * copied, it must live until the statement ended or was reset. types has one letter a parameter:
  * t text (const char *, NULL binds NULL), i int64_t, d double, b bool as int,
  * x blob (const void *, size_t), n an int64_t * that binds NULL when the pointer is NULL. */
 struct db_stmt;
@@ -49,7 +50,7 @@ struct db_stmt *db_query(struct db *db, struct sql *sql, const char *types, ...)
 enum db_rc db_next(struct db_stmt *s);
 /* For a statement abandoned before its end. */
 void db_reset(struct db_stmt *s);
-/* One statement without rows. */
+/* One statement whose rows do not matter. */
 enum db_rc db_exec(struct db *db, struct sql *sql, const char *types, ...);
 
 /* Columns of the current row, from 0. Text is copied into the arena; SQL NULL gives NULL. */
@@ -61,6 +62,7 @@ double db_num(struct db_stmt *s, int col);
 bool db_is_null(struct db_stmt *s, int col);
 
 enum db_rc db_begin(struct db *db); /* BEGIN IMMEDIATE */
+/* When it fails the transaction is rolled back. */
 enum db_rc db_commit(struct db *db);
 void db_rollback(struct db *db);
 int64_t db_changes(struct db *db);

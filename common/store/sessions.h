@@ -30,9 +30,12 @@ struct message {
 };
 
 enum db_rc session_find(struct db *db, struct arena *a, const char *tenant_id, const char *key, struct session *out);
-/* Messages seq >= from, oldest first. before > 0: only seq < before; limit newest ones, still oldest first. */
+/* Messages seq >= from, oldest first. before > 0: only seq < before; limit newest ones, still oldest first.
+ * limit <= 0: all. */
 enum db_rc session_messages(struct db *db, struct arena *a, const char *session_id, int64_t from, int64_t before,
                             int64_t limit, struct message **out, size_t *count);
+/* The number of a message named by its id. DB_ROW found, DB_OK not. */
+enum db_rc session_message_seq(struct db *db, const char *session_id, const char *message_id, int64_t *seq);
 /* The session in which an assistant message made this client tool call; newest first. */
 enum db_rc session_by_tool_call(struct db *db, struct arena *a, const char *tenant_id, const char *tool_call_id,
                                 const char **key);
@@ -47,21 +50,27 @@ struct session_filter {
 };
 enum db_rc session_list(struct db *db, struct arena *a, const struct session_filter *f, struct session **out,
                         size_t *count, int64_t *total, bool *total_capped);
-/* For `agent` filters of the list: DB_ROW with the agent's id. */
 
 /* Called inside a transaction (writer jobs). */
 struct session_write {
-    const char *tenant_id, *key, *agent_id, *user_id, *channel, *model, *provider, *label;
+    const char *tenant_id, *key, *agent_id;
+    const char *user_id; /* NULL = whoever owns it (an admin's run in another user's session) */
+    const char *channel, *model, *provider; /* NULL = unchanged */
+    const char *label;                      /* only fills an empty one; may be NULL */
     int64_t add_input_tokens, add_output_tokens;
     int64_t last_prompt_tokens; /* -1 = unchanged */
-    int64_t context_window;
+    int64_t context_window;     /* 0 = unchanged */
 };
 /* Creates the session if it is missing, adds the counters, appends the messages (seq is given here, id and
- * created_at must be set). DB_CONSTRAINT when the key belongs to another user. */
+ * created_at must be set). DB_CONSTRAINT when the key belongs to another user. When the agent was deleted
+ * meanwhile nothing is written and DB_OK comes back: late writes are dropped. */
 enum db_rc session_append(struct db *db, const struct session_write *s, const struct message *messages, size_t n);
 
+/* NULL = unchanged. metadata is a JSON object merged into the stored one; null in it removes a key (RFC 7396). The
+ * three below answer DB_OK also when there is no such session. */
 enum db_rc session_patch(struct db *db, const char *tenant_id, const char *key, const char *label, const char *model,
-                         const char *metadata); /* NULL = unchanged */
+                         const char *metadata);
+/* Messages, summary and context pointer go, token counters stay. */
 enum db_rc session_reset(struct db *db, const char *tenant_id, const char *key);
 enum db_rc session_delete(struct db *db, const char *tenant_id, const char *key);
 

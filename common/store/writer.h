@@ -7,10 +7,15 @@
  *     they were handed in. When a job fails the group is rolled back and each job
  *     is tried again in a transaction of its own, so one bad job harms no other.
  *  3. A job may therefore run twice; it must only touch the database and its own
- *     argument, and must give the same rows again.
+ *     argument, and must give the same rows again. A job whose failing is an everyday
+ *     outcome (a claim somebody else has) should note it in its argument and return
+ *     DB_OK: DB_CONSTRAINT of one statement leaves the transaction whole.
  *  4. writer_post does not wait. A posted job alone may lie for up to 20 ms so that it
  *     can share the commit of a job somebody waits for. Its order is kept.
  *  5. Checkpoints happen in a thread of their own; above 32 MB of WAL one is forced.
+ *
+ *  6. A full or failing disk is DB_FULL for whoever waits; the writer goes on when
+ *     there is space again.
  *
  * Without writer_start (prefork workers, plain CGI) writer_run and writer_post
  * run the job at once in a transaction on the given connection.

@@ -17,5 +17,7 @@
 bool auth_principal(struct request *req, struct db *db, struct fault *f);
 /* Role and user header (steps 7 and 8). */
 bool auth_authorize(struct request *req, const struct route *route, struct fault *f);
+/* After the answer: writes last_used_at of the API key where it is due (at most once a minute per key). */
+void auth_note_use(struct request *req);
 
 #endif

@@ -75,7 +75,12 @@ struct request {
     int status;              /* set by reply_… */
     struct buf *headers;     /* extra response header lines */
     bool streaming;          /* headers are out */
+    bool answered;           /* the head of the answer is out */
+    bool preflight;          /* a CORS preflight: its answer has headers of its own */
+    bool run_path;           /* the path of a run endpoint, also with a wrong method */
     bool admitted;           /* a run was admitted: errors carry X-Should-Retry: false */
+    struct sse_out *sse;     /* set by sse_begin; private to sse_out.c */
+    bool note_key_use;       /* the API key's last_used_at is due; written after the answer */
     const char *error_code;  /* for the log line */
     int64_t started_ms;      /* clock_mono_ms */
 };
@@ -84,13 +89,18 @@ struct request {
 const char *req_header(const struct request *req, const char *name);
 /* First occurrence in the query, decoded ('+' is a blank); NULL when absent or empty. */
 const char *req_query(struct request *req, const char *name);
+/* false when the query holds a malformed escape, NUL or invalid UTF-8 (step 9 of contract 01 §0). */
+bool req_query_valid(struct request *req);
 /* Contract 01 §12.6: invalid gives the default, above max gives max. */
 int64_t req_query_int(struct request *req, const char *name, int64_t fallback, int64_t min, int64_t max);
+/* Reads the body (raw_body, raw_len) and parses it (body), once. false leaves the answer in *f: 413 above the
+ * route's limit, 400 when it is no JSON object. The house calls it unless the route says otherwise. */
+bool req_body_read(struct request *req, struct fault *f);
 /* The connection for this request: take, use, give. In prefork it is always the same one. */
 struct db *req_db(struct request *req);
 void req_db_done(struct request *req, struct db *db);
 
-/* One more response header. Values with control characters are dropped. */
+/* One more response header. Values with control characters are dropped; a default of the same name gives way. */
 void reply_header(struct request *req, const char *name, const char *value);
 /* Sends what was written through req->w / req->out as application/json. */
 reply reply_json(struct request *req, int status);

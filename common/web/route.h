@@ -30,6 +30,7 @@ enum route_flags {
     ROUTE_NO_BODY = 2,    /* a body is not read */
     ROUTE_ALIAS = 4,      /* same handler as a canonical path; `deprecated` in the document */
     ROUTE_RAW_BODY = 8,   /* the handler reads the stream itself */
+    ROUTE_LATE_BODY = 16, /* the handler calls req_body_read once it has found its row (contract 01 §0, steps 9 to 12) */
 };
 
 enum { BODY_DEFAULT = 0 };      /* 1 MiB */
@@ -55,6 +56,10 @@ struct path {
     bool trailing_slash;                /* one was there and is ignored */
 };
 
+/* The path (and query) of a request target: the absolute form "http://host/path" loses its first part. A target
+ * that is neither is returned as it is. */
+const char *target_path(const char *target);
+
 enum path_rc { PATH_OK, PATH_BAD, PATH_UNKNOWN };
 /* Contract 01 §12.9, §12.10: cut the query, split on '/', decode each segment once. PATH_BAD: malformed
  * escape, NUL, invalid UTF-8, or a segment "." or ".."; PATH_UNKNOWN: empty inner segment, too many. */
@@ -65,8 +70,13 @@ enum path_rc path_parse(struct arena *a, const char *raw_target, struct path *ou
  * method does not fit (for Allow), e.g. "GET, HEAD, OPTIONS". params[i] points into path. */
 const struct route *route_find(const struct route *routes, size_t n, const struct path *path, enum method m,
                                const char **params, const char **allow, struct arena *a);
-const char *method_name(enum method m);
+/* Start-up check of a table: every row complete and well-formed, no two rows alike. false with a reason in err. */
+bool routes_check(const struct route *routes, size_t n, char *err, size_t errsize);
+const char *method_name(enum method m); /* "GET"; METHOD_OTHER is "OTHER" */
 enum method method_parse(const char *s);
-const char *role_name(enum role r);
+const char *role_name(enum role r); /* "viewer" */
+const char *user_rule_name(enum user_rule u); /* "admin_may_omit" */
+/* The longest body of a route, given gateway.max_body_bytes. */
+size_t route_body_max(const struct route *r, size_t chat_max);
 
 #endif

@@ -1,0 +1,141 @@
+/* One run for one request, however often it is sent (contract 03 §1.10, 01 §12.18).
+ *
+ * Two kinds: an explicit Idempotency-Key is claimed in the database before the
+ * run and kept 24 hours; a request of an official SDK (X-Stainless-Retry-Count)
+ * is kept under the hash of its body, so that the SDK's own retry of a lost
+ * connection finds the answer for 15 minutes. A run in flight is found in memory.
+ */
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "chat/chat.h"
+#include "store/runs.h"
+
+enum { SDK_TTL_MS = 15 * 60 * 1000, KEY_TTL_MS = 24 * 3600 * 1000, KEY_MAX = 255, BUSY_RETRY_MS = 5000 };
+
+static bool key_valid(const char *key)
+{
+    size_t n = strlen(key);
+    for (size_t i = 0; i < n; i++)
+        if (key[i] < 0x21 || key[i] > 0x7E)
+            return false;
+    return n >= 1 && n <= KEY_MAX;
+}
+
+static bool busy(struct fault *f)
+{
+    fault_set(f, FAULT_UNAVAILABLE, MSG_idempotency_in_progress, NULL, NULL, NULL);
+    f->retry_after_ms = BUSY_RETRY_MS;
+    return false;
+}
+
+static enum kept_rc stored(struct request *req, struct kept *k, const struct kept_answer *row, const char **answer,
+                           int *status, struct fault *f)
+{
+    if (strcmp(row->body_hash, k->body_hash) != 0) {
+        fault_set(f, FAULT_EXISTS, MSG_idempotency_conflict, "Idempotency-Key", NULL, NULL);
+        return KEPT_FAULT;
+    }
+    bool running = strcmp(row->state, "running") == 0;
+    if (running && locks_worker_alive(chat_of(req)->engine->locks, row->worker)) {
+        busy(f);
+        return KEPT_FAULT;
+    }
+    if (running || strcmp(row->state, "gone") == 0) {
+        kept_drop(req, k);
+        return KEPT_NEW;
+    }
+    *answer = row->answer;
+    *status = (int)row->status;
+    return KEPT_REPLAY;
+}
+
+static bool expired(const struct kept *k, const struct kept_answer *row)
+{
+    int64_t at = 0;
+    return !time_parse(row->created_at, &at) || clock_ms() - at > (k->claim ? KEY_TTL_MS : SDK_TTL_MS);
+}
+
+static void describe(struct request *req, struct kept *k, const char *idempotency_key)
+{
+    char *hash = arena_alloc(req->arena, SHA256_HEX_SIZE);
+    sha256_hex(req->raw_body, req->raw_len, hash);
+    k->body_hash = hash;
+    k->scope = arena_printf(req->arena, "%s|%s|%s|POST %s", req->who.tenant_id,
+                            req->who.key_id ? req->who.key_id : "gateway", req->who.user ? req->who.user : "",
+                            req->path_text);
+    k->key = idempotency_key ? arena_printf(req->arena, "key:%s", idempotency_key)
+                             : arena_printf(req->arena, "sdk:%s", hash);
+}
+
+enum kept_rc kept_lookup(struct request *req, struct kept *k, const char **answer, int *status, struct fault *f)
+{
+    const char *key = req_header(req, "Idempotency-Key");
+    const char *count = req_header(req, "X-Stainless-Retry-Count");
+    *k = (struct kept){.claim = key != NULL, .repeated = key || (count && strcmp(count, "0") != 0)};
+    if (!key && !count)
+        return KEPT_NEW;
+    if (key && !key_valid(key)) {
+        fault_set(f, FAULT_INVALID, MSG_invalid_idempotency_key, "Idempotency-Key", NULL, NULL);
+        return KEPT_FAULT;
+    }
+    describe(req, k, key);
+    if (!k->repeated)
+        return KEPT_NEW;
+    if (!k->claim && engine_has_body(chat_of(req)->engine, k->scope, k->body_hash)) {
+        busy(f);
+        return KEPT_FAULT;
+    }
+    struct kept_answer row;
+    struct db *db = req_db(req);
+    enum db_rc rc = answer_find(db, req->arena, k->scope, k->key, &row);
+    req_db_done(req, db);
+    if (rc == DB_ROW && expired(k, &row)) {
+        kept_drop(req, k);
+        rc = DB_OK;
+    }
+    if (rc == DB_OK)
+        return KEPT_NEW;
+    if (rc != DB_ROW) {
+        fault_set(f, FAULT_UNAVAILABLE, MSG_unavailable, NULL, NULL, NULL);
+        return KEPT_FAULT;
+    }
+    return stored(req, k, &row, answer, status, f);
+}
+
+static enum db_rc claim_job(struct db *db, void *arg)
+{
+    return answer_claim(db, arg);
+}
+
+bool kept_claim(struct request *req, const struct kept *k, const char *run_id, struct fault *f)
+{
+    if (!k->claim)
+        return true;
+    char now[TIME_TEXT_SIZE];
+    time_format(clock_ms(), now);
+    struct engine *e = chat_of(req)->engine;
+    struct kept_answer row = {.scope = k->scope,
+                              .key = k->key,
+                              .body_hash = k->body_hash,
+                              .run_id = run_id,
+                              .state = "running",
+                              .created_at = now,
+                              .worker = locks_worker(e->locks)};
+    enum db_rc rc = writer_run(e->writer, e->db, claim_job, &row);
+    if (rc == DB_CONSTRAINT)
+        return busy(f);
+    return rc == DB_OK ? true : fault_set(f, FAULT_UNAVAILABLE, MSG_unavailable, NULL, NULL, NULL);
+}
+
+static enum db_rc drop_job(struct db *db, void *arg)
+{
+    const struct kept *k = arg;
+    return answer_drop(db, k->scope, k->key);
+}
+
+void kept_drop(struct request *req, const struct kept *k)
+{
+    struct engine *e = chat_of(req)->engine;
+    if (k->claim)
+        writer_run(e->writer, e->db, drop_job, (void *)(uintptr_t)k);
+}

@@ -1,0 +1,130 @@
+/* Runs over HTTP, and /ready (contract 00-decisions): what is running, what ran, and the button that stops it. */
+#include "chat/chat.h"
+#include "store/runs.h"
+#include "web/query.h"
+
+enum { CANCEL_WAIT_MS = 3000, BACKLOG_MAX = 20000 };
+
+static void write_run(struct request *req, const struct run_row *row)
+{
+    struct jsonw *w = &req->w;
+    char phase[32];
+    engine_phase_of(chat_of(req)->engine, req->who.tenant_id, row->id, phase, sizeof phase);
+    jw_kstr(w, "id", row->id);
+    jw_kopt(w, "agent_id", row->agent_id);
+    jw_kopt(w, "agent_key", row->agent_key);
+    jw_kopt(w, "session_key", row->session_key);
+    jw_kopt(w, "user_id", row->user_id);
+    jw_kstr(w, "status", row->status);
+    jw_kstr(w, "phase", *phase ? phase : strcmp(row->status, "running") == 0 ? "running" : "ended");
+    jw_kstr(w, "started_at", row->started_at);
+    jw_kstr(w, "ended_at", row->ended_at);
+    jw_kopt(w, "error", row->error);
+}
+
+/* Below admin only one's own runs. */
+static const char *owner_filter(const struct request *req)
+{
+    return req->who.role >= ROLE_ADMIN ? NULL : req->who.user;
+}
+
+reply runs_list(struct request *req)
+{
+    int64_t limit = req_query_int(req, "limit", 50, 1, 200), offset = req_query_int(req, "offset", 0, 0, INT64_MAX);
+    struct run_row *rows = NULL;
+    size_t n = 0;
+    int64_t total = 0;
+    bool capped = false;
+    struct db *db = req_db(req);
+    enum db_rc rc = run_list(db, req->arena, req->who.tenant_id, owner_filter(req), req_query(req, "status"),
+                             req_query(req, "before"), limit, offset, &rows, &n, &total, &capped);
+    req_db_done(req, db);
+    if (rc != DB_OK)
+        return reply_db(req, rc);
+    jw_obj(&req->w);
+    jw_karr(&req->w, "runs");
+    for (size_t i = 0; i < n; i++) {
+        jw_obj(&req->w);
+        write_run(req, &rows[i]);
+        jw_obj_end(&req->w);
+    }
+    jw_arr_end(&req->w);
+    query_page_end(req, total, capped, limit, offset);
+    jw_obj_end(&req->w);
+    return reply_json(req, 200);
+}
+
+/* A run of the tenant the caller may see; another user's is as good as absent. */
+static bool find(struct request *req, struct run_row *row, reply *done)
+{
+    char id[UUID_SIZE];
+    if (!uuid_parse(req->params[0], id)) {
+        *done = reply_error(req, FAULT_INVALID, MSG_invalid_id, "id", "run", NULL);
+        return false;
+    }
+    struct db *db = req_db(req);
+    enum db_rc rc = run_find(db, req->arena, req->who.tenant_id, id, row);
+    req_db_done(req, db);
+    const char *owner = owner_filter(req);
+    bool visible = rc == DB_ROW && (!owner || (row->user_id && strcmp(owner, row->user_id) == 0));
+    if (visible)
+        return true;
+    *done = rc == DB_ROW || rc == DB_OK ? reply_error(req, FAULT_NOT_FOUND, MSG_not_found, "id", "run", id)
+                                        : reply_db(req, rc);
+    return false;
+}
+
+static reply answer(struct request *req, const struct run_row *row, bool ok)
+{
+    jw_obj(&req->w);
+    write_run(req, row);
+    if (ok)
+        jw_kbool(&req->w, "ok", true);
+    jw_obj_end(&req->w);
+    return reply_json(req, 200);
+}
+
+reply runs_get(struct request *req)
+{
+    struct run_row row;
+    reply done;
+    return find(req, &row, &done) ? answer(req, &row, false) : done;
+}
+
+reply runs_cancel(struct request *req)
+{
+    struct run_row row;
+    reply done;
+    if (!find(req, &row, &done))
+        return done;
+    if (strcmp(row.status, "running") == 0) {
+        engine_cancel(chat_of(req)->engine, req->who.tenant_id, row.id, CANCEL_WAIT_MS);
+        if (!find(req, &row, &done))
+            return done;
+    }
+    return answer(req, &row, true);
+}
+
+reply ready(struct request *req)
+{
+    struct chat *c = chat_of(req);
+    struct db *db = req_db(req);
+    bool database = db && db_writable(db);
+    req_db_done(req, db);
+    bool writer = !req->gw->writer || writer_backlog(req->gw->writer) < BACKLOG_MAX;
+    bool open = !engine_draining(c->engine);
+    if (database && writer && open) {
+        jw_obj(&req->w);
+        jw_kstr(&req->w, "status", "ready");
+        jw_obj_end(&req->w);
+        return reply_json(req, 200);
+    }
+    struct fault f = {0};
+    fault_set(&f, FAULT_UNAVAILABLE, open ? MSG_unavailable : MSG_shutting_down, NULL, NULL, NULL);
+    f.details = arena_printf(req->arena, "{\"missing\":[%s%s%s]}", database ? "" : "\"database\"",
+                             !database && (!writer || !open) ? "," : "",
+                             !open     ? "\"accepting_runs\""
+                             : !writer ? "\"writer\""
+                                       : "");
+    return reply_fault(req, &f);
+}

@@ -1,0 +1,219 @@
+#include "agent/engine.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/runs.h"
+
+enum { WORKERS_AT_ONCE = 256, PRUNE_AT_ONCE = 500, ANSWER_TTL_MS = 24 * 3600 * 1000 };
+
+struct engine *engine_start(const struct config *config, struct db *db, struct db_pool *pool, struct writer *writer,
+                            char *err, size_t errsize)
+{
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e) {
+        snprintf(err, errsize, "out of memory");
+        return NULL;
+    }
+    e->config = config;
+    e->db = db;
+    e->pool = pool;
+    e->writer = writer;
+    pthread_mutex_init(&e->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&e->ended, &attr);
+    pthread_condattr_destroy(&attr);
+    e->locks = locks_open(config->data_dir, err, errsize);
+    if (e->locks)
+        e->queue = queue_new((size_t)config->max_concurrent_runs, e->locks);
+    if (!e->queue) {
+        if (e->locks)
+            snprintf(err, errsize, "out of memory");
+        engine_stop(e);
+        return NULL;
+    }
+    engine_sweep(e);
+    return e;
+}
+
+void engine_stop(struct engine *e)
+{
+    if (!e)
+        return;
+    queue_free(e->queue);
+    locks_close(e->locks);
+    pthread_cond_destroy(&e->ended);
+    pthread_mutex_destroy(&e->lock);
+    free(e);
+}
+
+struct db *engine_db(struct engine *e)
+{
+    return e->pool ? db_pool_take(e->pool) : e->db;
+}
+
+void engine_db_done(struct engine *e, struct db *db)
+{
+    if (e->pool && db)
+        db_pool_give(e->pool, db);
+}
+
+bool engine_add(struct engine *e, struct live_run *r)
+{
+    pthread_mutex_lock(&e->lock);
+    bool ok = !e->draining;
+    if (ok) {
+        r->next = e->runs;
+        r->prev = &e->runs;
+        if (e->runs)
+            e->runs->prev = &r->next;
+        e->runs = r;
+        e->count++;
+    }
+    pthread_mutex_unlock(&e->lock);
+    return ok;
+}
+
+void engine_remove(struct engine *e, struct live_run *r)
+{
+    pthread_mutex_lock(&e->lock);
+    *r->prev = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+    e->count--;
+    pthread_cond_broadcast(&e->ended);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void engine_phase(struct engine *e, struct live_run *r, const char *phase)
+{
+    pthread_mutex_lock(&e->lock);
+    r->phase = phase;
+    pthread_mutex_unlock(&e->lock);
+}
+
+void engine_drain(struct engine *e, bool hurry)
+{
+    pthread_mutex_lock(&e->lock);
+    e->draining = true;
+    for (struct live_run *r = hurry ? e->runs : NULL; r; r = r->next)
+        cancel_fire(r->cancel, CANCEL_SHUTDOWN);
+    pthread_mutex_unlock(&e->lock);
+}
+
+bool engine_draining(struct engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    bool yes = e->draining;
+    pthread_mutex_unlock(&e->lock);
+    return yes;
+}
+
+/* The lock is held. */
+static struct live_run *find(struct engine *e, const char *tenant_id, const char *run_id)
+{
+    for (struct live_run *r = e->runs; r; r = r->next)
+        if (strcmp(r->id, run_id) == 0 && strcmp(r->tenant_id, tenant_id) == 0)
+            return r;
+    return NULL;
+}
+
+enum engine_cancel_rc engine_cancel(struct engine *e, const char *tenant_id, const char *run_id, int64_t wait_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (wait_ms % 1000) * 1000000;
+    until.tv_sec += wait_ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&e->lock);
+    struct live_run *r = find(e, tenant_id, run_id);
+    enum engine_cancel_rc rc = r ? ENGINE_CANCEL_FIRED : ENGINE_CANCEL_UNKNOWN;
+    if (r)
+        cancel_fire(r->cancel, CANCEL_BY_USER);
+    while (r) {
+        if (pthread_cond_timedwait(&e->ended, &e->lock, &until) == ETIMEDOUT)
+            break;
+        r = find(e, tenant_id, run_id);
+    }
+    pthread_mutex_unlock(&e->lock);
+    return rc;
+}
+
+void engine_phase_of(struct engine *e, const char *tenant_id, const char *run_id, char *out, size_t size)
+{
+    pthread_mutex_lock(&e->lock);
+    struct live_run *r = find(e, tenant_id, run_id);
+    snprintf(out, size, "%s", r ? r->phase : "");
+    pthread_mutex_unlock(&e->lock);
+}
+
+bool engine_has_body(struct engine *e, const char *answer_scope, const char *body_hash)
+{
+    bool found = false;
+    pthread_mutex_lock(&e->lock);
+    for (struct live_run *r = e->runs; r && !found; r = r->next)
+        found = r->body_hash && strcmp(r->body_hash, body_hash) == 0 && strcmp(r->answer_scope, answer_scope) == 0;
+    pthread_mutex_unlock(&e->lock);
+    return found;
+}
+
+struct sweep {
+    int64_t worker;
+    char now[TIME_TEXT_SIZE];
+    int64_t count;
+};
+
+static enum db_rc sweep_job(struct db *db, void *arg)
+{
+    struct sweep *s = arg;
+    return traces_interrupt(db, s->worker, s->now, &s->count);
+}
+
+void engine_sweep(struct engine *e)
+{
+    int64_t workers[WORKERS_AT_ONCE];
+    size_t n = 0;
+    struct db *db = engine_db(e);
+    if (!db)
+        return;
+    enum db_rc rc = traces_running_workers(db, workers, WORKERS_AT_ONCE, &n);
+    engine_db_done(e, db);
+    for (size_t i = 0; rc == DB_OK && i < n; i++) {
+        if (locks_worker_alive(e->locks, workers[i]))
+            continue;
+        struct sweep s = {.worker = workers[i]};
+        time_format(clock_ms(), s.now);
+        if (writer_run(e->writer, e->db, sweep_job, &s) == DB_OK && s.count > 0)
+            log_event(LOG_WARN, 5001, "runs.interrupted", LOG_I, "count", s.count, LOG_I, "worker", s.worker, LOG_END);
+    }
+}
+
+struct prune {
+    char traces_before[TIME_TEXT_SIZE], answers_before[TIME_TEXT_SIZE];
+    bool traces;
+    int64_t count;
+};
+
+static enum db_rc prune_job(struct db *db, void *arg)
+{
+    struct prune *p = arg;
+    int64_t answers = 0, traces = 0;
+    enum db_rc rc = answers_prune(db, p->answers_before, PRUNE_AT_ONCE, &answers);
+    if (rc == DB_OK && p->traces)
+        rc = traces_prune(db, p->traces_before, PRUNE_AT_ONCE, &traces);
+    p->count = answers + traces;
+    return rc;
+}
+
+void engine_prune(struct engine *e)
+{
+    struct prune p = {.traces = e->config->retention_days > 0};
+    int64_t now = clock_ms();
+    time_format(now - ANSWER_TTL_MS, p.answers_before);
+    time_format(now - e->config->retention_days * 86400000, p.traces_before);
+    if (writer_run(e->writer, e->db, prune_job, &p) == DB_OK && p.count > 0)
+        log_event(LOG_INFO, 0, "retention.pruned", LOG_I, "count", p.count, LOG_END);
+}

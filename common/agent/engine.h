@@ -1,0 +1,77 @@
+/* The run engine's process-wide part: what runs share, and the list of runs in flight.
+ *
+ * It knows nothing of HTTP. A run enters the list when it is admitted and
+ * leaves it after its rows are committed, so the list is the truth about what
+ * this process is doing now; everything else is read from the database.
+ */
+#ifndef CLAWGATE_AGENT_ENGINE_H
+#define CLAWGATE_AGENT_ENGINE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/locks.h"
+#include "agent/queue.h"
+#include "base/cancel.h"
+#include "base/config.h"
+#include "base/id.h"
+#include "store/pool.h"
+#include "store/writer.h"
+
+/* A run as others see it; embedded in struct run. Strings live as long as the run. */
+struct live_run {
+    struct live_run *next, **prev;
+    const char *id, *tenant_id, *session_key, *agent_id, *agent_key, *user_id;
+    const char *answer_scope, *body_hash; /* for repeated requests, NULL when not kept */
+    const char *phase;                    /* static text: "queued", "thinking", "tool_exec", "saving" */
+    struct cancel *cancel;
+};
+
+struct engine {
+    const struct config *config;
+    struct db *db;         /* plain CGI: the one connection */
+    struct db_pool *pool;  /* threaded: lends connections */
+    struct writer *writer; /* threaded: NULL otherwise */
+    struct locks *locks;
+    struct queue *queue;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    struct live_run *runs;
+    size_t count;
+    bool draining;
+};
+
+/* Opens the lock file, marks runs of dead processes as interrupted. NULL with a reason in err. */
+struct engine *engine_start(const struct config *config, struct db *db, struct db_pool *pool, struct writer *writer,
+                            char *err, size_t errsize);
+void engine_stop(struct engine *e);
+
+/* A connection for a moment, wherever it comes from. */
+struct db *engine_db(struct engine *e);
+void engine_db_done(struct engine *e, struct db *db);
+
+/* false when the process is stopping. */
+bool engine_add(struct engine *e, struct live_run *r);
+void engine_remove(struct engine *e, struct live_run *r);
+void engine_phase(struct engine *e, struct live_run *r, const char *phase);
+
+/* From now on nothing is admitted. hurry: every run is cancelled with CANCEL_SHUTDOWN. */
+void engine_drain(struct engine *e, bool hurry);
+bool engine_draining(struct engine *e);
+
+enum engine_cancel_rc { ENGINE_CANCEL_UNKNOWN, ENGINE_CANCEL_FIRED };
+/* user NULL: any user's. Waits up to wait_ms for the run to end. */
+enum engine_cancel_rc engine_cancel(struct engine *e, const char *tenant_id, const char *run_id, int64_t wait_ms);
+/* Copies the phase of a live run into out ("" when it is not live here). */
+void engine_phase_of(struct engine *e, const char *tenant_id, const char *run_id, char *out, size_t size);
+/* Is a run for the same caller and body in flight? */
+bool engine_has_body(struct engine *e, const char *answer_scope, const char *body_hash);
+
+/* Marks `running` rows whose process is gone: status error, "interrupted" (contract 06 §5.5). */
+void engine_sweep(struct engine *e);
+/* Retention of traces and kept answers; a bounded amount of work a call. */
+void engine_prune(struct engine *e);
+
+#endif

@@ -1,0 +1,211 @@
+#include "agent/run.h"
+
+#include "agent/run_parts.h"
+#include "agent/text.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { RUN8 = 8 };
+
+static const char *const status_names[] = {
+    [RUN_COMPLETED] = "completed", [RUN_ERROR] = "error", [RUN_CANCELLED] = "cancelled"};
+
+bool fault_from_db(struct fault *f, enum db_rc rc)
+{
+    bool passing = rc == DB_BUSY || rc == DB_FULL;
+    return fault_set(f, passing ? FAULT_UNAVAILABLE : FAULT_INTERNAL, passing ? MSG_unavailable : MSG_internal, NULL,
+                     passing ? NULL : "storage", NULL);
+}
+
+void fault_from_cancel(struct run *r, enum cancel_reason why, struct fault *f)
+{
+    switch (why) {
+    case CANCEL_DEADLINE:
+        fault_set(f, FAULT_TIMEOUT, MSG_agent_timeout, NULL,
+                  arena_printf(r->arena, "%lld", (long long)r->engine->config->run_timeout_sec), NULL);
+        return;
+    case CANCEL_SHUTDOWN:
+        fault_set(f, FAULT_UNAVAILABLE, MSG_shutting_down, NULL, NULL, NULL);
+        return;
+    case CANCEL_BY_USER:
+    case CANCEL_CLIENT_GONE:
+    case CANCEL_NONE:
+        fault_set(f, FAULT_STATE, MSG_run_cancelled, NULL, NULL, NULL);
+        return;
+    }
+}
+
+struct run *run_new(struct engine *e, struct arena *a, const struct run_input *in)
+{
+    struct run *r = ARENA_NEW(a, struct run);
+    r->engine = e;
+    r->arena = a;
+    r->in = in;
+    r->cost = -1;
+    r->last_prompt_tokens = -1;
+    uuid_new(r->id);
+    uuid_hex(r->id, r->hex);
+    uuid_new(r->trace_id);
+    uuid_new(r->root_span_id);
+    r->started_ms = clock_ms();
+    r->started_mono = clock_mono_ms();
+    cancel_init(&r->cancel, r->started_mono + e->config->run_timeout_sec * 1000);
+    r->new_session = in->session_key == NULL;
+    r->session_key = in->session_key ? in->session_key
+                                     : arena_printf(a, "%s%s", in->session_prefix, r->hex + strlen(r->hex) - RUN8);
+    r->live = (struct live_run){.id = r->id,
+                                .tenant_id = in->tenant_id,
+                                .session_key = r->session_key,
+                                .agent_id = in->agent->id,
+                                .agent_key = in->agent->agent_key,
+                                .user_id = in->user,
+                                .answer_scope = in->answer_scope,
+                                .body_hash = in->body_hash,
+                                .phase = "queued",
+                                .cancel = &r->cancel};
+    return r;
+}
+
+/* The session as it is now: owner and agent must fit; a generated key must be free. */
+static bool admit_session(struct run *r, struct db *db, struct fault *f)
+{
+    struct session s;
+    enum db_rc rc = session_find(db, r->arena, r->in->tenant_id, r->session_key, &s);
+    if (rc == DB_OK)
+        return true;
+    if (rc != DB_ROW)
+        return fault_from_db(f, rc);
+    if (r->new_session) {
+        r->session_key = arena_printf(r->arena, "%s%s", r->in->session_prefix, r->hex);
+        r->live.session_key = r->session_key;
+        return true;
+    }
+    if (!r->in->may_use_any_session && s.user_id && r->in->user && strcmp(s.user_id, r->in->user) != 0)
+        return fault_set(f, FAULT_FORBIDDEN, MSG_session_other_user, NULL, NULL, NULL);
+    if (s.agent_id && strcmp(s.agent_id, r->in->agent->id) != 0)
+        return fault_set(f, FAULT_INVALID, MSG_session_other_agent, "session_key", NULL, NULL);
+    return true;
+}
+
+static bool admit_budget(struct run *r, struct db *db, struct fault *f)
+{
+    const struct agent *agent = r->in->agent;
+    if (agent->budget_monthly_cents <= 0)
+        return true;
+    char month[TIME_TEXT_SIZE];
+    time_format(r->started_ms, month);
+    memcpy(month + 8, "01T00:00:00.000Z", 17);
+    int64_t spent = 0;
+    enum db_rc rc = agent_spent_cents(db, r->in->tenant_id, agent->id, month, &spent);
+    if (rc != DB_ROW && rc != DB_OK)
+        return fault_from_db(f, rc);
+    if (spent >= agent->budget_monthly_cents)
+        return fault_set(f, FAULT_STATE, MSG_budget_exceeded, NULL, NULL, NULL);
+    return true;
+}
+
+/* Everything that needs the database, on one connection. */
+static bool admit_checks(struct run *r, struct fault *f)
+{
+    if (strcmp(r->in->agent->status, "active") != 0)
+        return fault_set(f, FAULT_STATE, MSG_agent_not_active, NULL, NULL, NULL);
+    if (!setup_tools(r, f))
+        return false;
+    struct db *db = engine_db(r->engine);
+    if (!db)
+        return fault_from_db(f, DB_ERROR);
+    bool ok = admit_session(r, db, f) && setup_provider(r, db, f) && admit_budget(r, db, f);
+    engine_db_done(r->engine, db);
+    return ok;
+}
+
+static void tick(void *ctx)
+{
+    struct run *r = ctx;
+    if (r->in->events && r->in->events->tick)
+        r->in->events->tick(r->in->events->ctx);
+}
+
+bool run_admit(struct run *r, struct fault *f)
+{
+    if (!admit_checks(r, f))
+        return false;
+    if (!engine_add(r->engine, &r->live))
+        return fault_set(f, FAULT_UNAVAILABLE, MSG_shutting_down, NULL, NULL, NULL);
+    switch (queue_enter(r->engine->queue, r->in->tenant_id, r->new_session ? NULL : r->session_key, &r->cancel, tick,
+                        r)) {
+    case QUEUE_ENTERED:
+        r->admitted = true;
+        record_running(r);
+        return true;
+    case QUEUE_FULL:
+        fault_set(f, FAULT_UNAVAILABLE, MSG_queue_full, NULL, NULL, NULL);
+        break;
+    case QUEUE_NO_SLOT:
+        fault_set(f, FAULT_UNAVAILABLE, MSG_no_run_slot, NULL, NULL, NULL);
+        break;
+    case QUEUE_CANCELLED:
+        fault_from_cancel(r, cancel_check(&r->cancel), f);
+        break;
+    }
+    engine_remove(r->engine, &r->live);
+    return false;
+}
+
+static void cancelled_result(struct run *r, enum cancel_reason why, struct run_result *result)
+{
+    fault_from_cancel(r, why, &result->fault);
+    result->cancelled = why;
+    /* A deadline or a stopping gateway is a failure of the run, not a wish of its user. */
+    result->status = why == CANCEL_DEADLINE || why == CANCEL_SHUTDOWN ? RUN_ERROR : RUN_CANCELLED;
+    if (result->status == RUN_CANCELLED)
+        record_message(r, &(struct llm_message){.role = LLM_ASSISTANT, .text = "[Stopped by user]"}, NULL);
+}
+
+void run_execute(struct run *r, struct run_result *result)
+{
+    *result = (struct run_result){.content = ""};
+    engine_phase(r->engine, &r->live, "thinking");
+    bool ok = setup_messages(r, &result->fault) && loop_run(r, result);
+    enum cancel_reason why = ok ? CANCEL_NONE : cancel_check(&r->cancel);
+    if (ok)
+        result->status = RUN_COMPLETED;
+    else if (why != CANCEL_NONE)
+        cancelled_result(r, why, result);
+    else
+        result->status = RUN_ERROR;
+    engine_phase(r->engine, &r->live, "saving");
+    if (r->keep)
+        r->keep(r, result, r->keep_ctx);
+    enum db_rc rc = record_finish(r, result);
+    if (rc != DB_OK) {
+        log_event(LOG_ERROR, 5101, "run.not_saved", LOG_S, "run_id", r->id, LOG_I, "rc", (int64_t)rc, LOG_END);
+        result->status = RUN_ERROR;
+        fault_from_db(&result->fault, rc);
+    }
+    log_event(LOG_INFO, 0, "run", LOG_S, "run_id", r->id, LOG_S, "tenant_id", r->in->tenant_id, LOG_S, "agent",
+              r->in->agent->agent_key, LOG_S, "status", status_names[result->status], LOG_I, "ms",
+              clock_mono_ms() - r->started_mono, LOG_I, "llm_calls", r->llm_calls, LOG_END);
+}
+
+void run_release(struct run *r)
+{
+    if (r->admitted) {
+        queue_leave(r->engine->queue, r->in->tenant_id, r->new_session ? NULL : r->session_key);
+        engine_remove(r->engine, &r->live);
+    }
+    cancel_release(&r->cancel);
+}
+
+void run_push(struct run *r, const struct llm_message *m)
+{
+    if (r->message_count == r->message_cap) {
+        size_t cap = r->message_cap ? r->message_cap * 2 : 32;
+        struct llm_message *more = ARENA_ARRAY(r->arena, struct llm_message, cap);
+        if (r->message_count)
+            memcpy(more, r->messages, r->message_count * sizeof *more);
+        r->messages = more;
+        r->message_cap = cap;
+    }
+    r->messages[r->message_count++] = *m;
+}

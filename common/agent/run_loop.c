@@ -1,0 +1,335 @@
+/* The iterations of a run (contract 03 §3.6, §3.7): call the model, run what it asks for, until it answers. */
+#include "agent/run_parts.h"
+#include "agent/text.h"
+#include "base/clock.h"
+#include "base/jsonw.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "tool/tool.h"
+
+enum { VISIBLE_MAX = 16 << 20, TRUNCATED_TRIES = 3, PREVIEW = 500, TOOL_ERROR_PREVIEW = 200, RESULT_MAX = 100000 };
+
+struct loop {
+    struct run *run;
+    struct run_result *result;
+    struct text_filter filter;
+    struct buf visible;   /* this iteration's text, filtered, not handed on yet */
+    bool hold;            /* keep the text back until the iteration is known to be the last */
+    bool gave_any;        /* text of this iteration was handed on */
+    bool gave_before;     /* text of an earlier iteration was */
+    int64_t tool_calls;
+    int iteration;        /* from 1 */
+};
+
+static void give(struct loop *l)
+{
+    const struct run_events *ev = l->run->in->events;
+    if (!ev || !ev->text || !l->visible.len)
+        return;
+    if (!l->gave_any && l->gave_before)
+        ev->text(ev->ctx, "\n\n", 2);
+    ev->text(ev->ctx, l->visible.data, l->visible.len);
+    l->gave_any = true;
+    buf_clear(&l->visible);
+}
+
+static void on_text(void *ctx, const char *s, size_t n)
+{
+    struct loop *l = ctx;
+    text_filter_feed(&l->filter, s, n, &l->visible);
+    if (!l->hold)
+        give(l);
+}
+
+static void on_flush(void *ctx)
+{
+    struct loop *l = ctx;
+    const struct run_events *ev = l->run->in->events;
+    if (ev && ev->flush)
+        ev->flush(ev->ctx);
+}
+
+static void on_tick(void *ctx)
+{
+    struct loop *l = ctx;
+    const struct run_events *ev = l->run->in->events;
+    if (ev && ev->tick)
+        ev->tick(ev->ctx);
+}
+
+static void on_retrying(void *ctx, int attempt, int max_attempts, const char *why)
+{
+    struct loop *l = ctx;
+    log_event(LOG_WARN, 5103, "run.retrying", LOG_S, "run_id", l->run->id, LOG_I, "attempt", (int64_t)attempt, LOG_I,
+              "max", (int64_t)max_attempts, LOG_S, "why", why, LOG_END);
+}
+
+/* The text of an iteration is complete. */
+static void iteration_text_end(struct loop *l, bool final)
+{
+    text_filter_finish(&l->filter, &l->visible);
+    if (l->hold && !final)
+        buf_clear(&l->visible);
+    give(l);
+    on_flush(l);
+    l->gave_before |= l->gave_any;
+    l->gave_any = false;
+    text_filter_reset(&l->filter);
+    buf_clear(&l->visible);
+}
+
+static void usage_sum(struct llm_usage *sum, const struct llm_usage *u)
+{
+    sum->prompt_tokens += u->prompt_tokens;
+    sum->completion_tokens += u->completion_tokens;
+    sum->total_tokens += u->total_tokens;
+    sum->cached_tokens += u->cached_tokens;
+    sum->cache_creation_tokens += u->cache_creation_tokens;
+    sum->reasoning_tokens += u->reasoning_tokens;
+}
+
+static const char *span_usage(struct run *r, const struct llm_usage *u)
+{
+    if (u->cached_tokens <= 0 && u->cache_creation_tokens <= 0 && u->reasoning_tokens <= 0)
+        return NULL;
+    struct buf *b = buf_new(r->arena, 4096);
+    struct jsonw w;
+    jw_init(&w, b);
+    jw_obj(&w);
+    if (u->cache_creation_tokens > 0)
+        jw_kint(&w, "cache_creation_tokens", u->cache_creation_tokens);
+    if (u->cached_tokens > 0)
+        jw_kint(&w, "cache_read_tokens", u->cached_tokens);
+    if (u->reasoning_tokens > 0)
+        jw_kint(&w, "thinking_tokens", u->reasoning_tokens);
+    jw_obj_end(&w);
+    return buf_str(b);
+}
+
+/* The agent's cap; a request may lower it, never raise it. */
+static int64_t max_tokens(struct run *r)
+{
+    int64_t cap = r->engine->config->max_tokens;
+    struct json_fault jf;
+    json_object *other = json_parse(r->arena, r->in->agent->other_config, strlen(r->in->agent->other_config), 0, &jf);
+    int64_t own = other ? json_int(other, "max_tokens", 0) : 0;
+    if (own > 0)
+        cap = own;
+    int64_t asked = r->in->params.max_tokens;
+    return asked > 0 && asked < cap ? asked : cap;
+}
+
+static bool call_model(struct loop *l, bool with_tools, struct llm_answer *answer)
+{
+    struct run *r = l->run;
+    struct llm_request req = {
+        .model = r->model,
+        .messages = r->messages,
+        .message_count = r->message_count,
+        .tools = with_tools ? r->tools : NULL,
+        .tool_count = with_tools ? r->tool_count : 0,
+        .params = r->in->params,
+        .stream = r->in->stream,
+    };
+    req.params.max_tokens = max_tokens(r);
+    if (!(req.params.temperature >= 0))
+        req.params.temperature = r->engine->config->temperature;
+    if (!with_tools)
+        req.params.tool_choice = NULL;
+    struct llm_sink sink = {on_text, NULL, on_flush, on_tick, on_retrying, l};
+    if (!r->in->stream)
+        sink.text = NULL;
+    struct span *span = record_span(r, "llm_call",
+                                    arena_printf(r->arena, "%s/%s #%d", r->provider.name, r->model, l->iteration));
+    span->provider = r->provider.name;
+    span->model = r->model;
+    const char *detail = NULL;
+    bool ok = llm_call(r->arena, &r->provider, &req, &sink, &r->cancel, answer, &l->result->fault, &detail);
+    r->llm_calls++;
+    usage_sum(&l->result->usage, &answer->usage);
+    if (answer->usage.prompt_tokens > 0)
+        r->last_prompt_tokens = answer->usage.prompt_tokens;
+    span->input_tokens = answer->usage.prompt_tokens;
+    span->output_tokens = answer->usage.completion_tokens;
+    span->cost = record_cost(r, &answer->usage);
+    if (span->cost >= 0)
+        r->cost = (r->cost > 0 ? r->cost : 0) + span->cost;
+    span->finish_reason = ok ? llm_finish_name(answer->finish) : NULL;
+    span->output_preview = text_preview(r->arena, answer->text ? answer->text : "", PREVIEW);
+    span->metadata = span_usage(r, &answer->usage);
+    record_span_end(r, span, ok ? "completed" : "error",
+                    ok ? NULL : detail ? detail : cancel_check(&r->cancel) != CANCEL_NONE ? "cancelled" : "failed");
+    return ok;
+}
+
+/* Ids handed on are unique in the whole transcript (03 §5.6). */
+static const char *call_id(struct loop *l, const char *original, size_t index)
+{
+    char hex[SHA256_HEX_SIZE];
+    const char *text = arena_printf(l->run->arena, "%s\n%s\n%d\n%zu", original, l->run->id, l->iteration, index);
+    sha256_hex(text, strlen(text), hex);
+    return arena_printf(l->run->arena, "call_%.35s", hex);
+}
+
+static const char *cap_result(struct run *r, const char *text)
+{
+    size_t n = strlen(text);
+    if (n <= RESULT_MAX)
+        return text;
+    size_t head = utf8_cut(text, n, RESULT_MAX * 7 / 10);
+    size_t tail = n - RESULT_MAX * 2 / 10;
+    while (tail < n && ((unsigned char)text[tail] & 0xC0) == 0x80)
+        tail++;
+    return arena_printf(r->arena, "%.*s\n[… %zu of %zu bytes left out …]\n%s", (int)head, text, tail - head, n, text + tail);
+}
+
+static struct tool_result run_tool(struct loop *l, const struct llm_tool_call *call)
+{
+    struct run *r = l->run;
+    int64_t budget = r->engine->config->max_tool_calls;
+    const struct tool *tool = tool_find(call->name);
+    if (budget > 0 && l->tool_calls > budget)
+        return (struct tool_result){"The tool budget of this run is used up. Answer now with what you have.", true};
+    if (!tool)
+        return (struct tool_result){arena_printf(r->arena, "There is no tool named %s.", call->name), true};
+    struct json_fault jf;
+    json_object *args = call->malformed ? NULL : json_parse(r->arena, call->arguments, strlen(call->arguments), 0, &jf);
+    if (!args || !json_object_is_type(args, json_type_object))
+        return (struct tool_result){"The arguments were not a JSON object; they may have been cut off. Try again.", true};
+    struct tool_env env = {
+        .arena = r->arena,
+        .cancel = &r->cancel,
+        .tenant_id = r->in->tenant_id,
+        .user_id = r->in->user,
+        .agent_id = r->in->agent->id,
+        .session_key = r->session_key,
+        .workspace = r->in->agent->workspace,
+    };
+    struct tool_result res = tool->run(&env, args);
+    res.text = cap_result(r, res.text);
+    return res;
+}
+
+static void execute_own(struct loop *l, const struct llm_tool_call *call)
+{
+    struct run *r = l->run;
+    l->tool_calls++;
+    r->tool_calls++;
+    struct span *span = record_span(r, "tool_call", call->name);
+    span->tool_name = call->name;
+    span->tool_call_id = call->id;
+    span->input_preview = text_preview(r->arena, call->arguments, PREVIEW);
+    struct tool_result res = run_tool(l, call);
+    span->output_preview = text_preview(r->arena, res.text, PREVIEW);
+    record_span_end(r, span, res.is_error ? "error" : "completed",
+                    res.is_error ? text_preview(r->arena, res.text, TOOL_ERROR_PREVIEW) : NULL);
+    struct llm_message m = {.role = LLM_TOOL,
+                            .text = res.text,
+                            .tool_call_id = call->id,
+                            .tool_name = call->name,
+                            .is_error = res.is_error};
+    run_push(r, &m);
+    record_message(r, &m, NULL);
+}
+
+static bool is_client_tool(struct run *r, const char *name)
+{
+    for (size_t i = r->own_tool_count; i < r->tool_count; i++)
+        if (strcmp(r->tools[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Runs the gateway's own calls of one answer. Returns how many calls are left for the client. */
+static size_t execute_calls(struct loop *l, const struct llm_answer *answer)
+{
+    struct run *r = l->run;
+    size_t n = answer->tool_call_count, left = 0;
+    struct llm_tool_call *calls = ARENA_ARRAY(r->arena, struct llm_tool_call, n);
+    struct llm_tool_call *client = ARENA_ARRAY(r->arena, struct llm_tool_call, n);
+    for (size_t i = 0; i < n; i++) {
+        calls[i] = answer->tool_calls[i];
+        calls[i].id = call_id(l, calls[i].id, i);
+    }
+    struct llm_message m = {.role = LLM_ASSISTANT, .text = answer->text, .tool_calls = calls, .tool_call_count = n};
+    run_push(r, &m);
+    record_message(r, &m, answer->thinking);
+    engine_phase(r->engine, &r->live, "tool_exec");
+    for (size_t i = 0; i < n; i++) {
+        if (is_client_tool(r, calls[i].name))
+            client[left++] = calls[i];
+        else if (cancel_check(&r->cancel) == CANCEL_NONE)
+            execute_own(l, &calls[i]);
+    }
+    engine_phase(r->engine, &r->live, "thinking");
+    l->result->tool_calls = client;
+    l->result->tool_call_count = left;
+    return left;
+}
+
+static void final_answer(struct loop *l, const struct llm_answer *answer)
+{
+    char *clean = text_sanitize(l->run->arena, answer->text);
+    record_message(l->run, &(struct llm_message){.role = LLM_ASSISTANT, .text = clean}, answer->thinking);
+    l->result->content = text_is_silent(clean) ? "" : clean;
+    l->result->finish = answer->finish == LLM_TOOL_CALLS ? LLM_STOP : answer->finish;
+}
+
+static void note(struct loop *l, const char *text)
+{
+    run_push(l->run, &(struct llm_message){.role = LLM_USER, .text = text});
+}
+
+static bool iterate(struct loop *l)
+{
+    struct run *r = l->run;
+    int64_t limit = r->in->agent->max_tool_iterations > 0 ? r->in->agent->max_tool_iterations : 1;
+    int truncated = 0;
+    for (l->iteration = 1;; l->iteration++) {
+        bool last = l->iteration >= limit;
+        if (last && l->iteration > 1)
+            note(l, "[System Message] This is the last step. No tools are available; answer now.");
+        else if (l->iteration == limit * 3 / 4 && l->iteration > 1 && !l->gave_before)
+            note(l, "[System Message] Three quarters of the steps are used. Start to conclude.");
+        struct llm_answer answer = {.text = ""};
+        bool ok = call_model(l, !last || limit == 1, &answer);
+        bool calls = ok && answer.tool_call_count > 0;
+        iteration_text_end(l, ok && !calls);
+        if (!ok)
+            return false;
+        if (!calls) {
+            final_answer(l, &answer);
+            return true;
+        }
+        if (answer.finish == LLM_LENGTH) {
+            if (++truncated > TRUNCATED_TRIES)
+                return fault_set(&l->result->fault, FAULT_UNAVAILABLE, MSG_provider_request_failed, NULL,
+                                 r->provider.name, "tool call arguments were cut off repeatedly");
+            note(l, "[System Message] Your tool call was cut off by the output limit. Use shorter arguments.");
+            continue;
+        }
+        if (execute_calls(l, &answer) > 0) {
+            l->result->content = text_sanitize(r->arena, answer.text);
+            l->result->finish = LLM_TOOL_CALLS;
+            return true;
+        }
+        if (cancel_check(&r->cancel) != CANCEL_NONE)
+            return false;
+        if (last) {
+            l->result->content = "";
+            l->result->finish = LLM_STOP;
+            return true;
+        }
+    }
+}
+
+bool loop_run(struct run *r, struct run_result *result)
+{
+    struct loop l = {.run = r, .result = result, .visible = BUF_INIT(VISIBLE_MAX)};
+    l.hold = !r->engine->config->stream_intermediate;
+    text_filter_init(&l.filter);
+    bool ok = iterate(&l);
+    text_filter_release(&l.filter);
+    buf_release(&l.visible);
+    return ok;
+}

@@ -1,0 +1,29 @@
+/* Rooms behind run.h: set-up, the iteration loop, and what is written. Private to common/agent. */
+#ifndef CLAWGATE_AGENT_RUN_PARTS_H
+#define CLAWGATE_AGENT_RUN_PARTS_H
+
+#include "agent/run.h"
+
+/* run_setup.c: provider and model (step 15 of 03 §1.3), tools, and the messages the model will see. */
+bool setup_provider(struct run *r, struct db *db, struct fault *f);
+bool setup_tools(struct run *r, struct fault *f);
+bool setup_messages(struct run *r, struct fault *f);
+
+/* run_loop.c: iterations until an answer, a fault or a cancellation. Fills content, finish, tool_calls, usage. */
+bool loop_run(struct run *r, struct run_result *result);
+
+/* run_record.c: rows and spans gathered while the run goes on, written in one transaction at its end. */
+void record_message(struct run *r, const struct llm_message *m, const char *thinking);
+struct span *record_span(struct run *r, const char *type, const char *name);
+void record_span_end(struct run *r, struct span *s, const char *status, const char *error);
+double record_cost(struct run *r, const struct llm_usage *u); /* negative: no price known */
+void record_running(struct run *r);
+enum db_rc record_finish(struct run *r, struct run_result *result);
+
+/* Appends to what the model sees. */
+void run_push(struct run *r, const struct llm_message *m);
+bool fault_from_db(struct fault *f, enum db_rc rc);
+/* Why a fired token ended the run, as the fault for whoever still listens. */
+void fault_from_cancel(struct run *r, enum cancel_reason why, struct fault *f);
+
+#endif

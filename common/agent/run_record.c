@@ -1,0 +1,325 @@
+/* What a run leaves behind, gathered while it goes on and written in one transaction (contract 03 §8). */
+#include "agent/run_parts.h"
+#include "agent/text.h"
+#include "base/clock.h"
+#include "base/jsonw.h"
+
+enum { PREVIEW = 500, PREVIEW_VERBOSE = 200000, ERROR_MAX = 2000 };
+
+static void *grow(struct arena *a, void *old, size_t count, size_t *cap, size_t size)
+{
+    if (count < *cap)
+        return old;
+    *cap = *cap ? *cap * 2 : 8;
+    void *more = arena_alloc(a, *cap * size);
+    if (count)
+        memcpy(more, old, count * size);
+    return more;
+}
+
+static const char *now_text(struct run *r)
+{
+    char *t = arena_alloc(r->arena, TIME_TEXT_SIZE);
+    time_format(clock_ms(), t);
+    return t;
+}
+
+static const char *new_id(struct run *r)
+{
+    char *id = arena_alloc(r->arena, UUID_SIZE);
+    uuid_new(id);
+    return id;
+}
+
+static const char *tool_calls_json(struct run *r, const struct llm_message *m)
+{
+    if (!m->tool_call_count)
+        return NULL;
+    struct buf *b = buf_new(r->arena, 16 << 20);
+    struct jsonw w;
+    jw_init(&w, b);
+    jw_arr(&w);
+    for (size_t i = 0; i < m->tool_call_count; i++) {
+        const struct llm_tool_call *c = &m->tool_calls[i];
+        jw_obj(&w);
+        jw_kstr(&w, "id", c->id);
+        jw_kstr(&w, "name", c->name);
+        jw_kraw(&w, "arguments", c->malformed ? "{}" : c->arguments);
+        jw_obj_end(&w);
+    }
+    jw_arr_end(&w);
+    return b->failed ? NULL : buf_str(b);
+}
+
+void record_message(struct run *r, const struct llm_message *m, const char *thinking)
+{
+    static const char *const roles[] = {
+        [LLM_SYSTEM] = "system", [LLM_USER] = "user", [LLM_ASSISTANT] = "assistant", [LLM_TOOL] = "tool"};
+    r->rows = grow(r->arena, r->rows, r->row_count, &r->row_cap, sizeof *r->rows);
+    r->rows[r->row_count++] = (struct message){
+        .id = new_id(r),
+        .role = roles[m->role],
+        .content = m->text ? m->text : "",
+        .thinking = thinking && *thinking ? thinking : NULL,
+        .tool_calls = tool_calls_json(r, m),
+        .tool_call_id = m->role == LLM_TOOL ? m->tool_call_id : NULL,
+        .is_error = m->is_error,
+        .created_at = now_text(r),
+    };
+}
+
+struct span *record_span(struct run *r, const char *type, const char *name)
+{
+    /* Pointers are handed out, so spans are allocated one by one and the array holds copies at the end. */
+    struct span *s = ARENA_NEW(r->arena, struct span);
+    *s = (struct span){.id = new_id(r),
+                       .trace_id = r->trace_id,
+                       .parent_span_id = r->root_span_id,
+                       .tenant_id = r->in->tenant_id,
+                       .agent_id = r->in->agent->id,
+                       .type = type,
+                       .name = name,
+                       .start_time = now_text(r),
+                       .duration_ms = clock_mono_ms(),
+                       .cost = -1};
+    return s;
+}
+
+void record_span_end(struct run *r, struct span *s, const char *status, const char *error)
+{
+    s->status = status;
+    s->error = error;
+    s->end_time = now_text(r);
+    s->duration_ms = clock_mono_ms() - s->duration_ms;
+    r->spans = grow(r->arena, r->spans, r->span_count, &r->span_cap, sizeof *r->spans);
+    r->spans[r->span_count++] = *s;
+}
+
+/* Price per million tokens of one kind; 0 when the table does not name it. */
+static double part(json_object *price, const char *key, int64_t tokens)
+{
+    return json_num(price, key, 0) * (double)tokens / 1e6;
+}
+
+double record_cost(struct run *r, const struct llm_usage *u)
+{
+    json_object *table = r->engine->config->model_pricing;
+    if (!table)
+        return -1;
+    json_object *price = json_get(table, arena_printf(r->arena, "%s/%s", r->provider.name, r->model));
+    if (!price)
+        price = json_get(table, r->model);
+    if (!price)
+        return -1;
+    return part(price, "input_per_million", u->prompt_tokens) + part(price, "output_per_million", u->completion_tokens) +
+           part(price, "cache_read_per_million", u->cached_tokens) +
+           part(price, "cache_create_per_million", u->cache_creation_tokens);
+}
+
+static struct trace trace_base(struct run *r)
+{
+    char *start = arena_alloc(r->arena, TIME_TEXT_SIZE);
+    time_format(r->started_ms, start);
+    size_t max = r->engine->config->trace_verbose ? PREVIEW_VERBOSE : PREVIEW;
+    return (struct trace){
+        .id = r->trace_id,
+        .tenant_id = r->in->tenant_id,
+        .run_id = r->id,
+        .session_key = r->session_key,
+        .user_id = r->in->user,
+        .channel = r->in->channel,
+        .agent_id = r->in->agent->id,
+        .agent_key = r->in->agent->agent_key,
+        .name = arena_printf(r->arena, "chat %s", r->in->agent->agent_key),
+        .input_preview = text_preview(r->arena, r->in->text, max),
+        .status = "running",
+        .start_time = start,
+        .worker = locks_worker(r->engine->locks),
+    };
+}
+
+/* The running row lives on its own: the run's arena may be gone when the writer gets to it. */
+struct running {
+    struct arena *arena;
+    struct trace trace;
+};
+
+static enum db_rc running_job(struct db *db, void *arg)
+{
+    return trace_insert(db, &((struct running *)arg)->trace);
+}
+
+static void running_free(void *arg)
+{
+    arena_free(((struct running *)arg)->arena);
+}
+
+void record_running(struct run *r)
+{
+    struct arena *a = arena_new();
+    struct running *row = ARENA_NEW(a, struct running);
+    row->arena = a;
+    row->trace = trace_base(r);
+    const char **texts[] = {&row->trace.id,        &row->trace.tenant_id, &row->trace.run_id,  &row->trace.session_key,
+                            &row->trace.user_id,   &row->trace.channel,   &row->trace.agent_id, &row->trace.agent_key,
+                            &row->trace.name,      &row->trace.status,    &row->trace.input_preview,
+                            &row->trace.start_time};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i] = arena_strdup(a, *texts[i]);
+    writer_post(r->engine->writer, r->engine->db, running_job, row, running_free);
+}
+
+struct finish {
+    struct run *run;
+    struct trace trace;
+    struct span root;
+    struct session_write session;
+    struct usage_delta usage;
+    struct kept_answer kept;
+};
+
+static enum db_rc write_session(struct db *db, struct finish *f)
+{
+    return session_append(db, &f->session, f->run->rows, f->run->row_count);
+}
+
+static enum db_rc write_trace(struct db *db, struct finish *f)
+{
+    enum db_rc rc = trace_finish(db, &f->trace);
+    if (rc == DB_OK)
+        rc = span_insert(db, &f->root);
+    for (size_t i = 0; rc == DB_OK && i < f->run->span_count; i++)
+        rc = span_insert(db, &f->run->spans[i]);
+    if (rc == DB_OK)
+        rc = usage_add(db, &f->usage);
+    if (rc == DB_OK && f->run->in->answer_scope && f->run->kept_json)
+        rc = answer_finish(db, &f->kept);
+    return rc;
+}
+
+static enum db_rc finish_job(struct db *db, void *arg)
+{
+    enum db_rc rc = write_session(db, arg);
+    return rc == DB_OK ? write_trace(db, arg) : rc;
+}
+
+/* The agent or session was deleted meanwhile: its messages have no home, the trace is kept (03 §6.5, 02 §3.6). */
+static enum db_rc trace_only_job(struct db *db, void *arg)
+{
+    return write_trace(db, arg);
+}
+
+static void fill_root(struct run *r, struct finish *f, const char *span_status)
+{
+    f->root = (struct span){.id = r->root_span_id,
+                            .trace_id = r->trace_id,
+                            .tenant_id = r->in->tenant_id,
+                            .agent_id = r->in->agent->id,
+                            .type = "agent",
+                            .name = r->in->agent->agent_key,
+                            .status = span_status,
+                            .error = f->trace.error,
+                            .model = r->model,
+                            .provider = r->provider.name,
+                            .input_preview = f->trace.input_preview,
+                            .output_preview = f->trace.output_preview,
+                            .start_time = f->trace.start_time,
+                            .end_time = f->trace.end_time,
+                            .duration_ms = f->trace.duration_ms,
+                            .cost = -1};
+}
+
+static const char *error_text(struct run *r, const struct run_result *result)
+{
+    if (result->status != RUN_ERROR)
+        return NULL;
+    if (result->cancelled == CANCEL_DEADLINE)
+        return "agent run exceeded time limit";
+    if (result->cancelled == CANCEL_SHUTDOWN)
+        return "gateway shutting down";
+    struct buf *b = buf_new(r->arena, 8192);
+    message_format(b, result->fault.message, LOCALE_EN, result->fault.args);
+    return text_preview(r->arena, buf_str(b), ERROR_MAX);
+}
+
+static void fill_trace(struct run *r, struct finish *f, const struct run_result *result)
+{
+    static const char *const names[] = {
+        [RUN_COMPLETED] = "completed", [RUN_ERROR] = "error", [RUN_CANCELLED] = "cancelled"};
+    f->trace = trace_base(r);
+    f->trace.status = names[result->status];
+    f->trace.error = error_text(r, result);
+    f->trace.output_preview = text_preview(r->arena, result->content,
+                                           r->engine->config->trace_verbose ? PREVIEW_VERBOSE : PREVIEW);
+    f->trace.end_time = now_text(r);
+    f->trace.duration_ms = clock_mono_ms() - r->started_mono;
+    f->trace.span_count = (int64_t)r->span_count + 1;
+    f->trace.llm_call_count = r->llm_calls;
+    f->trace.tool_call_count = r->tool_calls;
+    f->trace.input_tokens = result->usage.prompt_tokens;
+    f->trace.output_tokens = result->usage.completion_tokens;
+    f->trace.cost = r->cost > 0 ? r->cost : 0;
+    if (result->usage.cached_tokens > 0 || result->usage.cache_creation_tokens > 0)
+        f->trace.metadata =
+            arena_printf(r->arena, "{\"total_cache_read_tokens\":%lld,\"total_cache_creation_tokens\":%lld}",
+                         (long long)result->usage.cached_tokens, (long long)result->usage.cache_creation_tokens);
+}
+
+static void fill_usage(struct run *r, struct finish *f, const struct run_result *result)
+{
+    char *hour = arena_strdup(r->arena, f->trace.start_time);
+    memcpy(hour + 13, ":00:00.000Z", 12);
+    f->usage = (struct usage_delta){.tenant_id = r->in->tenant_id,
+                                    .bucket_hour = hour,
+                                    .agent_id = r->in->agent->id,
+                                    .user_id = r->in->user ? r->in->user : "",
+                                    .channel = r->in->channel,
+                                    .provider = r->provider.name,
+                                    .model = r->model,
+                                    .requests = 1,
+                                    .errors = result->status == RUN_ERROR,
+                                    .llm_calls = r->llm_calls,
+                                    .tool_calls = r->tool_calls,
+                                    .input_tokens = result->usage.prompt_tokens,
+                                    .output_tokens = result->usage.completion_tokens,
+                                    .cache_read_tokens = result->usage.cached_tokens,
+                                    .cache_create_tokens = result->usage.cache_creation_tokens,
+                                    .thinking_tokens = result->usage.reasoning_tokens,
+                                    .duration_ms = f->trace.duration_ms,
+                                    .cost = f->trace.cost};
+}
+
+enum db_rc record_finish(struct run *r, struct run_result *result)
+{
+    struct finish *f = ARENA_NEW(r->arena, struct finish);
+    f->run = r;
+    fill_trace(r, f, result);
+    fill_root(r, f, result->status == RUN_COMPLETED ? "completed" : "error");
+    fill_usage(r, f, result);
+    f->session = (struct session_write){.tenant_id = r->in->tenant_id,
+                                        .key = r->session_key,
+                                        .agent_id = r->in->agent->id,
+                                        .user_id = r->in->user,
+                                        .channel = r->in->channel,
+                                        .model = r->model,
+                                        .provider = r->provider.name,
+                                        .add_input_tokens = result->usage.prompt_tokens,
+                                        .add_output_tokens = result->usage.completion_tokens,
+                                        .last_prompt_tokens = r->last_prompt_tokens,
+                                        .context_window = r->in->agent->context_window};
+    f->kept = (struct kept_answer){.scope = r->in->answer_scope,
+                                   .key = r->in->answer_key,
+                                   .body_hash = r->in->body_hash,
+                                   .run_id = r->id,
+                                   .state = result->status == RUN_CANCELLED   ? "gone"
+                                            : result->status == RUN_COMPLETED ? "done"
+                                                                              : "failed",
+                                   .status = r->kept_status,
+                                   .answer = r->kept_json,
+                                   .created_at = f->trace.end_time,
+                                   .worker = f->trace.worker};
+    enum db_rc rc = writer_run(r->engine->writer, r->engine->db, finish_job, f);
+    if (rc == DB_CONSTRAINT)
+        rc = writer_run(r->engine->writer, r->engine->db, trace_only_job, f);
+    return rc;
+}

@@ -1,0 +1,201 @@
+/* Before the first model call: provider, tools, and the messages the model will see. */
+#include "agent/history.h"
+#include "agent/prompt.h"
+#include "agent/run_parts.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "tool/tool.h"
+
+enum { HISTORY_ROWS_MAX = 2000, FILES_MAX = 64 };
+
+static bool no_provider(struct run *r, struct fault *f, const char *name)
+{
+    return fault_set(f, FAULT_STATE, MSG_no_provider, NULL, arena_strdup(r->arena, name), NULL);
+}
+
+bool setup_provider(struct run *r, struct db *db, struct fault *f)
+{
+    const struct config *config = r->engine->config;
+    const struct agent *agent = r->in->agent;
+    const char *name = agent->provider && *agent->provider ? agent->provider : config->default_provider;
+    struct provider p;
+    enum db_rc rc = provider_find(db, r->arena, r->in->tenant_id, name, &p);
+    if (rc != DB_ROW)
+        return rc == DB_OK ? no_provider(r, f, name) : fault_from_db(f, rc);
+    const struct llm_type *type = llm_type_find(p.provider_type);
+    if (!type || !p.enabled || type->wire == LLM_WIRE_STORED_ONLY || (type->needs_key && !*p.api_key))
+        return no_provider(r, f, name);
+    const char *key = crypto_decrypt(r->arena, &config->keys, p.api_key);
+    if (!key)
+        return fault_set(f, FAULT_STATE, MSG_decrypt_failed, NULL, "api_key", NULL);
+    struct json_fault jf;
+    json_object *settings = json_parse(r->arena, p.settings, strlen(p.settings), 0, &jf);
+    const char *default_model = settings ? json_str(settings, "default_model") : NULL;
+    if (!default_model || !*default_model)
+        default_model = type->default_model ? type->default_model : "";
+    bool master = strcmp(r->in->tenant_id, MASTER_TENANT_ID) == 0;
+    r->provider = (struct llm_provider){
+        .name = p.name,
+        .type = p.provider_type,
+        .base_url = *p.api_base ? p.api_base : type->base_url ? type->base_url : "",
+        .api_key = key,
+        .default_model = default_model,
+        .private_allowed = config->allow_private_provider_urls == TRI_UNSET
+                               ? master
+                               : config->allow_private_provider_urls == TRI_YES,
+    };
+    r->model = agent->model && *agent->model ? agent->model
+               : *default_model              ? default_model
+                                             : config->default_model;
+    return *r->model ? true : no_provider(r, f, name);
+}
+
+bool setup_tools(struct run *r, struct fault *f)
+{
+    size_t own = 0;
+    const struct tool *table = tool_table(&own);
+    struct llm_tool *tools = ARENA_ARRAY(r->arena, struct llm_tool, own + r->in->client_tool_count);
+    for (size_t i = 0; i < own; i++)
+        tools[i] = (struct llm_tool){table[i].name, table[i].description, table[i].parameters};
+    for (size_t i = 0; i < r->in->client_tool_count; i++) {
+        if (tool_find(r->in->client_tools[i].name))
+            return fault_set(f, FAULT_INVALID, MSG_tool_name_collision, "tools", r->in->client_tools[i].name, NULL);
+        tools[own + i] = r->in->client_tools[i];
+    }
+    r->tools = tools;
+    r->own_tool_count = own;
+    r->tool_count = own + r->in->client_tool_count;
+    return true;
+}
+
+/* Contract 03 §3.2 step 6: cut on a character's border, say so to the model. */
+static const char *input_text(struct run *r)
+{
+    const char *text = r->in->text;
+    size_t n = strlen(text), limit = (size_t)r->engine->config->max_message_chars;
+    if (n <= limit)
+        return text;
+    size_t chars = utf8_count(text, n);
+    if (chars <= limit)
+        return text;
+    log_event(LOG_WARN, 5102, "security.message_truncated", LOG_S, "run_id", r->id, LOG_I, "characters",
+              (int64_t)chars, LOG_END);
+    return arena_printf(r->arena, "%.*s\n\n[This message was shortened: %zu of %zu characters kept.]",
+                        (int)utf8_offset(text, n, limit), text, limit, chars);
+}
+
+struct files {
+    struct context_file list[FILES_MAX];
+    size_t n;
+};
+
+static void file_take(void *ctx, const char *name, const char *content)
+{
+    struct files *files = ctx;
+    if (files->n < FILES_MAX)
+        files->list[files->n++] = (struct context_file){name, content};
+}
+
+/* A run's directory: the agent's, then the user's own (03 §3.2 step 3). Made when a tool first needs it. */
+static const char *workspace(struct run *r)
+{
+    const char *user = r->in->user;
+    if (!user || !*user)
+        return r->in->agent->workspace;
+    char *clean = arena_strdup(r->arena, user);
+    bool changed = false;
+    for (char *p = clean; *p; p++) {
+        bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' ||
+                     *p == '_';
+        if (!plain) {
+            *p = '_';
+            changed = true;
+        }
+    }
+    if (!changed)
+        return arena_printf(r->arena, "%s/%s", r->in->agent->workspace, clean);
+    char hash[SHA256_HEX_SIZE];
+    sha256_hex(user, strlen(user), hash);
+    return arena_printf(r->arena, "%s/%s-%.8s", r->in->agent->workspace, clean, hash);
+}
+
+static void push_system(struct run *r, const struct files *files)
+{
+    struct prompt_input in = {
+        .config = r->engine->config,
+        .agent = r->in->agent,
+        .channel = r->in->channel,
+        .session_key = r->session_key,
+        .user = r->in->user,
+        .workspace = workspace(r),
+        .tools = r->tools,
+        .tool_count = r->own_tool_count,
+        .files = files->list,
+        .file_count = files->n,
+        .extra = r->in->extra_system,
+        .now_ms = r->started_ms,
+    };
+    run_push(r, &(struct llm_message){.role = LLM_SYSTEM, .text = prompt_build(r->arena, &in)});
+}
+
+/* A summary of what lies before the context pointer, as a pair of messages (02 §10). */
+static void push_summary(struct run *r, const char *summary)
+{
+    if (!summary || !*summary)
+        return;
+    run_push(r, &(struct llm_message){.role = LLM_USER,
+                                      .text = arena_printf(r->arena, "Summary of our conversation so far:\n%s", summary)});
+    run_push(r, &(struct llm_message){.role = LLM_ASSISTANT, .text = "Understood, I will build on that."});
+}
+
+static void push_input(struct run *r)
+{
+    for (size_t i = 0; i < r->in->tool_result_count; i++) {
+        run_push(r, &r->in->tool_results[i]);
+        record_message(r, &r->in->tool_results[i], NULL);
+    }
+    if (r->in->tool_result_count && !*r->in->text)
+        return;
+    struct llm_message m = {.role = LLM_USER, .text = input_text(r)};
+    run_push(r, &m);
+    record_message(r, &m, NULL);
+}
+
+bool setup_messages(struct run *r, struct fault *f)
+{
+    struct files *files = ARENA_NEW(r->arena, struct files);
+    struct session session = {0};
+    struct message *rows = NULL;
+    size_t row_count = 0;
+    struct db *db = engine_db(r->engine);
+    if (!db)
+        return fault_from_db(f, DB_ERROR);
+    enum db_rc rc = context_files_each(db, r->arena, r->in->agent, r->in->user, file_take, files);
+    if (rc == DB_OK && !r->new_session) {
+        rc = session_find(db, r->arena, r->in->tenant_id, r->session_key, &session);
+        if (rc == DB_ROW)
+            rc = session_messages(db, r->arena, session.id, session.context_start, 0, HISTORY_ROWS_MAX, &rows,
+                                  &row_count);
+    }
+    engine_db_done(r->engine, db);
+    if (rc != DB_OK)
+        return fault_from_db(f, rc);
+
+    push_system(r, files);
+    push_summary(r, session.summary);
+    if (r->new_session) {
+        for (size_t i = 0; i < r->in->context_count; i++)
+            run_push(r, &r->in->context[i]);
+    } else {
+        size_t n = 0;
+        struct llm_message *history = history_from_rows(r->arena, rows, row_count, &n);
+        for (size_t i = 0; i < n; i++)
+            run_push(r, &history[i]);
+    }
+    push_input(r);
+    history_prune(r->arena, r->messages, r->message_count, r->in->agent->context_window);
+    r->messages = history_repair(r->arena, r->messages, r->message_count, &r->message_count);
+    r->message_cap = r->message_count;
+    return true;
+}

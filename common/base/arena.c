@@ -1,0 +1,199 @@
+#include "base/arena.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+
+#include "base/log.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_POISONS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_POISONS 1
+#endif
+#endif
+
+/* Under ASan whatever was not handed out is poisoned and a gap follows each
+ * allocation, so that mistakes inside a chunk show as well. */
+#ifdef ARENA_POISONS
+#include <sanitizer/asan_interface.h>
+enum { GAP = 16 };
+#define POISON(p, n) __asan_poison_memory_region((p), (n))
+#define UNPOISON(p, n) __asan_unpoison_memory_region((p), (n))
+#else
+enum { GAP = 0 };
+#define POISON(p, n) ((void)(p), (void)(n))
+#define UNPOISON(p, n) ((void)(p), (void)(n))
+#endif
+
+enum {
+    ALIGN = alignof(max_align_t),
+    FIRST_CHUNK = 8 * 1024,
+    LATER_CHUNK = 32 * 1024,
+    LARGE = 4 * 1024 /* from here on an allocation has a chunk of its own */
+};
+
+struct chunk {
+    struct chunk *next;
+    size_t size; /* of data */
+    size_t used;
+    alignas(max_align_t) char data[];
+};
+
+struct deferred {
+    struct deferred *next;
+    void (*fn)(void *p);
+    void *p;
+};
+
+struct arena {
+    struct chunk *current; /* small allocations come from here */
+    struct chunk *later;   /* everything but the first chunk, newest first */
+    struct deferred *deferred;
+    struct chunk *first;
+};
+
+static _Noreturn void out_of_memory(void)
+{
+    log_event(LOG_ERROR, 1001, "memory.out", LOG_END);
+    abort();
+}
+
+static struct chunk *chunk_new(size_t size)
+{
+    struct chunk *c = calloc(1, sizeof *c + size);
+    if (!c)
+        out_of_memory();
+    c->size = size;
+    POISON(c->data, size);
+    return c;
+}
+
+static void chunk_free(struct chunk *c)
+{
+    UNPOISON(c->data, c->size);
+    free(c);
+}
+
+struct arena *arena_new(void)
+{
+    struct arena *a = calloc(1, sizeof *a);
+    if (!a)
+        out_of_memory();
+    a->first = chunk_new(FIRST_CHUNK - sizeof(struct chunk));
+    a->current = a->first;
+    return a;
+}
+
+void arena_clear(struct arena *a)
+{
+    /* A deferred call may defer another: take them one at a time. */
+    while (a->deferred) {
+        struct deferred *d = a->deferred;
+        a->deferred = d->next;
+        d->fn(d->p);
+    }
+    while (a->later) {
+        struct chunk *next = a->later->next;
+        chunk_free(a->later);
+        a->later = next;
+    }
+    a->first->used = 0;
+    POISON(a->first->data, a->first->size);
+    a->current = a->first;
+}
+
+void arena_free(struct arena *a)
+{
+    if (!a)
+        return;
+    arena_clear(a);
+    chunk_free(a->first);
+    free(a);
+}
+
+static struct chunk *chunk_add(struct arena *a, size_t size)
+{
+    struct chunk *c = chunk_new(size);
+    c->next = a->later;
+    a->later = c;
+    return c;
+}
+
+static void *chunk_take(struct chunk *c, size_t size, size_t room)
+{
+    void *p = c->data + c->used;
+    c->used += room;
+    UNPOISON(p, size);
+    return p;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    if (size > PTRDIFF_MAX / 2)
+        out_of_memory();
+    size_t wanted = size ? size : 1;
+    size_t room = (wanted + GAP + ALIGN - 1) / ALIGN * ALIGN;
+    /* A fresh chunk is zero already; only reused memory has to be cleared. */
+    if (room >= LARGE)
+        return chunk_take(chunk_add(a, room), wanted, room);
+    if (a->current->size - a->current->used < room)
+        a->current = chunk_add(a, LATER_CHUNK - sizeof(struct chunk));
+    void *p = chunk_take(a->current, wanted, room);
+    return a->current == a->first ? memset(p, 0, wanted) : p;
+}
+
+void *arena_array(struct arena *a, size_t n, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(n, size, &total))
+        out_of_memory();
+    return arena_alloc(a, total);
+}
+
+void *arena_memdup(struct arena *a, const void *p, size_t n)
+{
+    void *copy = arena_alloc(a, n);
+    return n ? memcpy(copy, p, n) : copy;
+}
+
+char *arena_strndup(struct arena *a, const char *s, size_t n)
+{
+    size_t len = strnlen(s, n);
+    char *copy = arena_alloc(a, len + 1);
+    memcpy(copy, s, len);
+    return copy;
+}
+
+char *arena_strdup(struct arena *a, const char *s)
+{
+    return s ? arena_memdup(a, s, strlen(s) + 1) : NULL;
+}
+
+char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
+{
+    va_list again;
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    char *s = arena_alloc(a, n < 0 ? 1 : (size_t)n + 1);
+    if (n > 0)
+        vsnprintf(s, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return s;
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *s = arena_vprintf(a, fmt, ap);
+    va_end(ap);
+    return s;
+}
+
+void arena_defer(struct arena *a, void (*fn)(void *p), void *p)
+{
+    struct deferred *d = ARENA_NEW(a, struct deferred);
+    *d = (struct deferred){.next = a->deferred, .fn = fn, .p = p};
+    a->deferred = d;
+}

@@ -1,0 +1,171 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+
+enum { VALUE_MAX = 2000, LINE_MAX_BYTES = 8192 };
+
+static struct {
+    const char *program;
+    enum log_level least;
+} settings = {"clawgate", LOG_INFO};
+
+/* One line in the making, on the stack: nothing here needs the heap. */
+struct line {
+    size_t len;
+    bool full;
+    char text[LINE_MAX_BYTES];
+};
+
+void log_init(const char *program, enum log_level least)
+{
+    settings.program = program;
+    settings.least = least;
+}
+
+bool log_wants(enum log_level level)
+{
+    return level >= settings.least;
+}
+
+static const char *level_name(enum log_level level)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    return names[level <= LOG_ERROR ? level : LOG_ERROR];
+}
+
+/* Two bytes stay free for the closing brace and the line feed. */
+static void put(struct line *l, const char *s, size_t n)
+{
+    if (l->full || n > sizeof l->text - 2 - l->len) {
+        l->full = true;
+        return;
+    }
+    memcpy(l->text + l->len, s, n);
+    l->len += n;
+}
+
+static void put_char(struct line *l, unsigned char c)
+{
+    char escape[8] = "\\";
+    if (c == '"' || c == '\\') {
+        escape[1] = (char)c;
+        put(l, escape, 2);
+    } else if (c < 0x20 || c == 0x7f) {
+        int n = snprintf(escape, sizeof escape, "\\u%04x", c);
+        put(l, escape, (size_t)n);
+    } else {
+        put(l, (const char *)&c, 1);
+    }
+}
+
+static void put_escaped(struct line *l, const char *s)
+{
+    size_t n = strnlen(s, VALUE_MAX + 1);
+    if (n > VALUE_MAX)
+        n = utf8_cut(s, n, VALUE_MAX);
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        size_t len = utf8_decode(s + i, n - i, &cp);
+        if (len == 1)
+            put_char(l, (unsigned char)s[i]);
+        else if (len > 1)
+            put(l, s + i, len);
+        else
+            put(l, "\xEF\xBF\xBD", 3);
+        i += len ? len : 1;
+    }
+}
+
+static void put_name(struct line *l, const char *name)
+{
+    if (l->len > 1)
+        put(l, ",", 1);
+    put(l, "\"", 1);
+    put(l, name, strlen(name));
+    put(l, "\":", 2);
+}
+
+/* A field that does not fit any more is left out whole, so that the line stays JSON. */
+static void field_end(struct line *l, size_t before)
+{
+    if (l->full) {
+        l->len = before;
+        l->full = false;
+    }
+}
+
+static void field_text(struct line *l, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    size_t before = l->len;
+    put_name(l, name);
+    put(l, "\"", 1);
+    put_escaped(l, value);
+    put(l, "\"", 1);
+    field_end(l, before);
+}
+
+static void field_int(struct line *l, const char *name, int64_t value)
+{
+    char digits[24];
+    size_t before = l->len;
+    put_name(l, name);
+    int n = snprintf(digits, sizeof digits, "%" PRId64, value);
+    put(l, digits, (size_t)n);
+    field_end(l, before);
+}
+
+/* One write a line; the loop is for signals and full pipes. A line that cannot be written is lost. */
+static void line_write(const struct line *l)
+{
+    size_t done = 0;
+    while (done < l->len) {
+        ssize_t n = write(STDERR_FILENO, l->text + done, l->len - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        done += (size_t)n;
+    }
+}
+
+void log_event(enum log_level level, int number, const char *event, ...)
+{
+    if (!log_wants(level))
+        return;
+    int saved_errno = errno;
+    struct line l;
+    l.len = 0;
+    l.full = false;
+    char now[TIME_TEXT_SIZE];
+    time_format(clock_ms(), now);
+    put(&l, "{", 1);
+    field_text(&l, "time", now);
+    field_text(&l, "level", level_name(level));
+    field_text(&l, "program", settings.program);
+    field_int(&l, "pid", getpid());
+    field_text(&l, "event", event);
+    if (number != 0)
+        field_int(&l, "number", number);
+
+    va_list ap;
+    va_start(ap, event);
+    for (int type = va_arg(ap, int); type != LOG_END; type = va_arg(ap, int)) {
+        const char *name = va_arg(ap, const char *);
+        if (type == LOG_S)
+            field_text(&l, name, va_arg(ap, const char *));
+        else
+            field_int(&l, name, va_arg(ap, int64_t));
+    }
+    va_end(ap);
+
+    memcpy(l.text + l.len, "}\n", 2);
+    l.len += 2;
+    line_write(&l);
+    errno = saved_errno;
+}

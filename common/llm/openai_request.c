@@ -1,0 +1,249 @@
+#include "llm/openai.h"
+
+#include <math.h>
+
+#include "base/jsonw.h"
+#include "llm/ssrf.h"
+
+static bool starts(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+static bool ends(const char *s, const char *suffix)
+{
+    size_t n = strlen(s), m = strlen(suffix);
+    return n >= m && strcmp(s + n - m, suffix) == 0;
+}
+
+static bool starts_any(const char *s, const char *const *prefixes)
+{
+    for (; *prefixes; prefixes++)
+        if (starts(s, *prefixes))
+            return true;
+    return false;
+}
+
+/* The model's own name, without "vendor/". */
+static const char *model_base(const char *model)
+{
+    const char *slash = strrchr(model, '/');
+    return slash ? slash + 1 : model;
+}
+
+static bool is_reasoning_family(const char *model)
+{
+    static const char *const families[] = {"gpt-5", "o1", "o3", "o4", NULL};
+    return starts_any(model_base(model), families);
+}
+
+static bool refuses_sampling(const char *model)
+{
+    static const char *const families[] = {"gpt-5-mini", "gpt-5-nano", "o1", "o3", "o4", NULL};
+    return starts_any(model_base(model), families);
+}
+
+bool openai_target(struct arena *a, const struct llm_provider *p, const struct llm_request *r, struct openai_target *t)
+{
+    const struct llm_type *type = llm_type_find(p->type);
+    const char *base = p->base_url && *p->base_url ? p->base_url : type ? type->base_url : NULL;
+    char host[256];
+    if (!base || !outbound_url_host(base, host, sizeof(host)))
+        return false;
+    size_t len = strcspn(base, "?");
+    const char *query = base + len;
+    while (len > 0 && base[len - 1] == '/')
+        len--;
+    bool ollama = strcmp(p->type, "ollama") == 0 || strcmp(p->type, "ollama_cloud") == 0;
+    const char *path = strcmp(p->type, "minimax_native") == 0 ? "/text/chatcompletion_v2" : "/chat/completions";
+    const char *root = arena_strndup(a, base, len);
+    const char *version = ollama && !ends(root, "/v1") ? "/v1" : "";
+    *t = (struct openai_target){
+        .url = arena_printf(a, "%s%s%s%s", root, version, path, query),
+        .native = strcmp(host, "api.openai.com") == 0,
+        .azure = strstr(host, "azure.com") != NULL,
+        .gemini = strcmp(p->type, "gemini_native") == 0 || strcmp(host, "generativelanguage.googleapis.com") == 0,
+        .mistral = strcmp(p->type, "mistral") == 0 || strcmp(host, "api.mistral.ai") == 0,
+        .together = ends(host, "together.xyz") || ends(host, "together.ai"),
+        .streams = r->stream && !(strcmp(p->type, "dashscope") == 0 && r->tool_count > 0),
+    };
+    return true;
+}
+
+/* Mistral wants exactly nine letters and digits; the same id always gives the same nine. */
+static void mistral_id(const char *id, char out[10])
+{
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    uint64_t hash = 14695981039346656037u;
+    for (; *id; id++)
+        hash = (hash ^ (unsigned char)*id) * 1099511628211u;
+    for (int i = 0; i < 9; i++, hash /= 36)
+        out[i] = digits[hash % 36];
+    out[9] = 0;
+}
+
+static void write_id(struct jsonw *w, const struct openai_target *t, const char *key, const char *id)
+{
+    char nine[10];
+    if (t->mistral) {
+        mistral_id(id, nine);
+        id = nine;
+    }
+    jw_kstr(w, key, id);
+}
+
+static void write_tool_calls(struct jsonw *w, const struct openai_target *t, const struct llm_message *m)
+{
+    jw_karr(w, "tool_calls");
+    for (size_t i = 0; i < m->tool_call_count; i++) {
+        const struct llm_tool_call *call = &m->tool_calls[i];
+        jw_obj(w);
+        write_id(w, t, "id", call->id);
+        jw_kstr(w, "type", "function");
+        jw_kobj(w, "function");
+        jw_kstr(w, "name", call->name);
+        jw_kstr(w, "arguments", *call->arguments ? call->arguments : "{}");
+        jw_obj_end(w);
+        jw_obj_end(w);
+    }
+    jw_arr_end(w);
+}
+
+static void write_message(struct jsonw *w, const struct openai_target *t, const struct llm_message *m)
+{
+    static const char *const roles[] = {
+        [LLM_SYSTEM] = "system", [LLM_USER] = "user", [LLM_ASSISTANT] = "assistant", [LLM_TOOL] = "tool"};
+    const char *text = m->text ? m->text : "";
+    bool calls = m->role == LLM_ASSISTANT && m->tool_call_count > 0;
+    jw_obj(w);
+    jw_kstr(w, "role", m->role == LLM_SYSTEM && t->native ? "developer" : roles[m->role]);
+    if (*text || !calls)
+        jw_kstr(w, "content", text);
+    if (calls)
+        write_tool_calls(w, t, m);
+    if (m->role == LLM_TOOL) {
+        write_id(w, t, "tool_call_id", m->tool_call_id ? m->tool_call_id : "");
+        if (t->gemini)
+            jw_kopt(w, "name", m->tool_name);
+    }
+    jw_obj_end(w);
+}
+
+static void write_messages(struct jsonw *w, const struct openai_target *t, const struct llm_request *r)
+{
+    size_t count = r->message_count;
+    while (count > 0 && r->messages[count - 1].role == LLM_ASSISTANT)
+        count--;
+    jw_karr(w, "messages");
+    for (size_t i = 0; i < count; i++)
+        write_message(w, t, &r->messages[i]);
+    jw_arr_end(w);
+}
+
+/* A schema that is not an object, or an object without type or properties, upsets several providers. */
+static void write_schema(struct jsonw *w, const char *schema)
+{
+    json_object *o = schema ? json_parse_owned(schema, strlen(schema), 0, NULL) : NULL;
+    if (o && !json_object_is_type(o, json_type_object)) {
+        json_object_put(o);
+        o = NULL;
+    }
+    if (!o)
+        o = json_object_new_object();
+    if (!json_str(o, "type"))
+        json_object_object_add(o, "type", json_object_new_string("object"));
+    if (!json_get(o, "properties"))
+        json_object_object_add(o, "properties", json_object_new_object());
+    jw_json(w, o);
+    json_object_put(o);
+}
+
+static void write_tools(struct jsonw *w, const struct llm_request *r)
+{
+    if (r->tool_count == 0)
+        return;
+    jw_karr(w, "tools");
+    for (size_t i = 0; i < r->tool_count; i++) {
+        jw_obj(w);
+        jw_kstr(w, "type", "function");
+        jw_kobj(w, "function");
+        jw_kstr(w, "name", r->tools[i].name);
+        jw_kopt(w, "description", r->tools[i].description);
+        jw_key(w, "parameters");
+        write_schema(w, r->tools[i].parameters);
+        jw_obj_end(w);
+        jw_obj_end(w);
+    }
+    jw_arr_end(w);
+    if (r->params.tool_choice) {
+        jw_key(w, "tool_choice");
+        jw_json(w, r->params.tool_choice);
+    } else {
+        jw_kstr(w, "tool_choice", "auto");
+    }
+    if (r->params.parallel_tool_calls >= 0)
+        jw_kbool(w, "parallel_tool_calls", r->params.parallel_tool_calls > 0);
+}
+
+static void write_number(struct jsonw *w, const char *key, double v)
+{
+    if (!isnan(v))
+        jw_knum(w, key, v);
+}
+
+static void write_json(struct jsonw *w, const char *key, json_object *o)
+{
+    if (!o)
+        return;
+    jw_key(w, key);
+    jw_json(w, o);
+}
+
+/* Gemini's compatible route knows low and high. */
+static const char *gemini_effort(const char *effort)
+{
+    return strcmp(effort, "medium") == 0 || strcmp(effort, "high") == 0 || strcmp(effort, "xhigh") == 0 ? "high" : "low";
+}
+
+static void write_params(struct jsonw *w, const struct openai_target *t, const struct wire_call *call)
+{
+    const struct llm_params *p = &call->request->params;
+    const char *model = call->model;
+    if (call->max_tokens > 0)
+        jw_kint(w, is_reasoning_family(model) ? "max_completion_tokens" : "max_tokens", call->max_tokens);
+    if (!refuses_sampling(model)) {
+        write_number(w, "temperature", p->temperature);
+        write_number(w, "top_p", p->top_p);
+        write_number(w, "presence_penalty", p->presence_penalty);
+        write_number(w, "frequency_penalty", p->frequency_penalty);
+        write_json(w, "stop", p->stop);
+    }
+    if (p->has_seed)
+        jw_kint(w, "seed", p->seed);
+    write_json(w, "response_format", p->response_format);
+    if (p->reasoning_effort && *p->reasoning_effort) {
+        if (t->gemini)
+            jw_kstr(w, "reasoning_effort", gemini_effort(p->reasoning_effort));
+        else if (is_reasoning_family(model))
+            jw_kstr(w, "reasoning_effort", p->reasoning_effort);
+    }
+}
+
+bool openai_request(struct buf *out, const struct openai_target *t, const struct wire_call *call)
+{
+    struct jsonw w;
+    jw_init(&w, out);
+    jw_obj(&w);
+    jw_kstr(&w, "model", call->model);
+    write_messages(&w, t, call->request);
+    jw_kbool(&w, "stream", t->streams);
+    if (t->streams && !t->together) {
+        jw_kobj(&w, "stream_options");
+        jw_kbool(&w, "include_usage", true);
+        jw_obj_end(&w);
+    }
+    write_tools(&w, call->request);
+    write_params(&w, t, call);
+    jw_obj_end(&w);
+    return !out->failed;
+}

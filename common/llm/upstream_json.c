@@ -1,0 +1,186 @@
+#include "llm/upstream_json.h"
+
+#include "base/utf8.h"
+
+/* A byte that belongs to no character travels through the gate as this private-use character plus its value. */
+enum { BYTE_CARRIER = 0x10FF00, CARRIER_LEN = 4, ESCAPE_LEN = 6 };
+
+static void carrier_add(struct buf *out, unsigned char byte)
+{
+    uint32_t cp = BYTE_CARRIER + byte;
+    char s[CARRIER_LEN] = {(char)0xF4, (char)0x8F, (char)(0x80 | ((cp >> 6) & 0x3F)), (char)(0x80 | (cp & 0x3F))};
+    buf_add(out, s, sizeof(s));
+}
+
+/* The value of \uXXXX at s, -1 when it is none. */
+static int escape_value(const char *s, size_t n)
+{
+    if (n < ESCAPE_LEN || s[0] != '\\' || s[1] != 'u')
+        return -1;
+    int value = 0;
+    for (int i = 2; i < ESCAPE_LEN; i++) {
+        const char *digits = "0123456789abcdef";
+        const char *digit = s[i] ? strchr(digits, s[i] | 0x20) : NULL;
+        if (!digit)
+            return -1;
+        value = value * 16 + (int)(digit - digits);
+    }
+    return value;
+}
+
+/* Copies the escape at s, or puts U+FFFD in its place; returns how many bytes it took. */
+static size_t escape_repair(struct buf *out, const char *s, size_t n)
+{
+    int value = escape_value(s, n);
+    if (value < 0) {
+        size_t len = n < 2 ? n : 2;
+        buf_add(out, s, len);
+        return len;
+    }
+    if (value >= 0xD800 && value < 0xDC00) {
+        int low = escape_value(s + ESCAPE_LEN, n - ESCAPE_LEN);
+        if (low >= 0xDC00 && low < 0xE000) {
+            buf_add(out, s, 2 * ESCAPE_LEN);
+            return 2 * ESCAPE_LEN;
+        }
+    }
+    if (value == 0 || (value >= 0xD800 && value < 0xE000))
+        buf_adds(out, "\\ufffd");
+    else
+        buf_add(out, s, ESCAPE_LEN);
+    return ESCAPE_LEN;
+}
+
+static bool repair(struct buf *out, const char *s, size_t n)
+{
+    bool in_string = false;
+    while (n > 0) {
+        unsigned char c = (unsigned char)*s;
+        uint32_t cp;
+        size_t took = 1;
+        if (c == '\\' && in_string) {
+            took = escape_repair(out, s, n);
+        } else if (c >= 0x80) {
+            size_t len = utf8_decode(s, n, &cp);
+            if (len > 0)
+                buf_add(out, s, len);
+            else
+                carrier_add(out, c);
+            took = len > 0 ? len : 1;
+        } else if (c < ' ' && in_string) {
+            buf_addf(out, "\\u%04x", c == 0 ? 0xFFFD : c);
+        } else {
+            if (c == '"')
+                in_string = !in_string;
+            buf_addc(out, (char)c);
+        }
+        s += took;
+        n -= took;
+    }
+    return !out->failed;
+}
+
+struct upstream_json upstream_json_parse(const char *text, size_t len)
+{
+    struct upstream_json j = {.root = json_parse_owned(text, len, 0, NULL)};
+    if (j.root)
+        return j;
+    struct buf repaired = BUF_INIT(len * ESCAPE_LEN + 1);
+    if (repair(&repaired, text, len))
+        j.root = json_parse_owned(buf_str(&repaired), repaired.len, 0, NULL);
+    j.repaired = j.root != NULL;
+    buf_release(&repaired);
+    return j;
+}
+
+const char *upstream_json_text(json_object *string, bool repaired, struct buf *scratch, size_t *n)
+{
+    const char *s = json_object_get_string(string);
+    *n = (size_t)json_object_get_string_len(string);
+    if (!repaired)
+        return s;
+    buf_clear(scratch);
+    for (size_t i = 0; i < *n;) {
+        uint32_t cp;
+        size_t len = utf8_decode(s + i, *n - i, &cp);
+        if (len == CARRIER_LEN && cp > BYTE_CARRIER)
+            buf_addc(scratch, (char)(cp - BYTE_CARRIER));
+        else
+            buf_add(scratch, s + i, len);
+        i += len > 0 ? len : 1;
+    }
+    *n = scratch->len;
+    return buf_str(scratch);
+}
+
+/* The first of these members that is a text with something in it. */
+static const char *first_text(json_object *o, const char *const *names)
+{
+    for (; *names; names++) {
+        const char *text = json_str(o, *names);
+        if (text && *text)
+            return text;
+    }
+    return NULL;
+}
+
+static json_object *first_element(json_object *o)
+{
+    if (json_object_is_type(o, json_type_array) && json_object_array_length(o) > 0)
+        return json_object_array_get_idx(o, 0);
+    return o;
+}
+
+const char *upstream_error_text(json_object *root)
+{
+    static const char *const texts[] = {"message", "msg", "detail", "error", "status_msg", "title", "code", NULL};
+    static const char *const holders[] = {"error", "errors", "detail", "base_resp", NULL};
+    root = first_element(root);
+    if (!json_object_is_type(root, json_type_object))
+        return NULL;
+    for (const char *const *holder = holders; *holder; holder++) {
+        json_object *inner = first_element(json_get(root, *holder));
+        if (json_object_is_type(inner, json_type_string) && json_object_get_string_len(inner) > 0)
+            return json_object_get_string(inner);
+        const char *text = json_object_is_type(inner, json_type_object) ? first_text(inner, texts) : NULL;
+        if (text)
+            return text;
+    }
+    return first_text(root, texts);
+}
+
+static int status_of_word(const char *word)
+{
+    static const struct {
+        const char *part;
+        int status;
+    } words[] = {
+        {"context_length", 400}, {"invalid_request", 400}, {"content_filter", 400}, {"authentication", 401},
+        {"invalid_api_key", 401}, {"insufficient_quota", 402}, {"billing", 402}, {"permission", 403},
+        {"not_found", 404}, {"rate_limit", 429}, {"resource_exhausted", 429}, {"overloaded", 529},
+        {"unavailable", 503}, {"timeout", 504}, {"server_error", 500},
+    };
+    for (size_t i = 0; word && i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcasestr(word, words[i].part))
+            return words[i].status;
+    return 0;
+}
+
+int upstream_error_status(json_object *root)
+{
+    static const char *const numbers[] = {"code", "status", "status_code", NULL};
+    json_object *error = json_get(root, "error");
+    if (!json_object_is_type(error, json_type_object))
+        error = root;
+    for (const char *const *name = numbers; *name; name++) {
+        int64_t code = json_int(error, *name, 0);
+        if (code >= 400 && code <= 599)
+            return (int)code;
+    }
+    int status = status_of_word(json_str(error, "code"));
+    if (status == 0)
+        status = status_of_word(json_str(error, "type"));
+    if (status == 0)
+        status = status_of_word(json_str(error, "status"));
+    return status > 0 ? status : 502;
+}

@@ -1,0 +1,33 @@
+#include "llm/wire.h"
+
+bool wire_status_transient(int status)
+{
+    static const int statuses[] = {408, 429, 500, 502, 503, 504, 529};
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+        if (statuses[i] == status)
+            return true;
+    return false;
+}
+
+bool wire_is_overflow(const char *text)
+{
+    static const char *const signs[] = {
+        "context_length_exceeded", "maximum context length", "context window",   "context length exceeded",
+        "prompt is too long",      "input is too long",      "exceeds the context", "too many tokens in the prompt",
+    };
+    for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
+        if (strcasestr(text, signs[i]))
+            return true;
+    return false;
+}
+
+int64_t wire_max_tokens_hint(const char *text)
+{
+    const char *limit = strcasestr(text, "at most ");
+    if (!limit || !(strstr(text, "max_tokens") || strstr(text, "max_completion_tokens")))
+        return 0;
+    int64_t value = 0;
+    for (const char *c = limit + strlen("at most "); *c >= '0' && *c <= '9' && value < INT32_MAX; c++)
+        value = value * 10 + (*c - '0');
+    return value < INT32_MAX ? value : 0;
+}

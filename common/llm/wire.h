@@ -1,0 +1,42 @@
+/* What one attempt at an upstream brought, whatever its protocol (private to this room). */
+#ifndef CLAWGATE_LLM_WIRE_H
+#define CLAWGATE_LLM_WIRE_H
+
+#include "llm/llm.h"
+#include "llm/reply.h"
+
+struct wire_result {
+    bool ok;
+    bool cancelled;         /* the run was cancelled: nobody's fault */
+    bool blocked;           /* our own rule or the provider's configuration refused the call */
+    bool transient;         /* another attempt may help */
+    int status;             /* HTTP status, or the one that an error inside a 200 stands for; 0 = none */
+    int64_t retry_after_ms; /* -1 = the upstream named none */
+    int64_t max_tokens;     /* the upstream said how many it allows at most; 0 = it did not */
+    const char *reason;     /* one line, not scrubbed; "" when ok */
+    const char *raw;        /* the upstream's own words, not scrubbed; "" when none */
+};
+
+/* One attempt: request, answer and where it is to go. */
+struct wire_call {
+    struct arena *arena;
+    const struct llm_provider *provider;
+    const struct llm_request *request;
+    const char *model;
+    int64_t max_tokens; /* <= 0 = leave out */
+    const struct llm_sink *sink;
+    struct cancel *cancel;
+    struct reply *reply;
+};
+
+void openai_try(const struct wire_call *call, struct wire_result *result);
+void offline_try(const struct wire_call *call, struct wire_result *result);
+
+/* 408, 429, 500, 502, 503, 504, 529 (contract 03 §5.4). */
+bool wire_status_transient(int status);
+/* Texts by which upstreams say that the conversation is too long. */
+bool wire_is_overflow(const char *text);
+/* "max_tokens too large … at most N": N, else 0. */
+int64_t wire_max_tokens_hint(const char *text);
+
+#endif

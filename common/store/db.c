@@ -1,0 +1,315 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "store/internal.h"
+
+struct db_stmt {
+    struct db *db;
+    sqlite3_stmt *st;
+    const char *text;
+    enum db_rc failed; /* what db_next answers when preparing or binding went wrong */
+};
+
+struct db {
+    sqlite3 *h;
+    struct db_stmt **by_slot;
+    int slots;
+    struct db_stmt broken; /* stands in for a statement that could not be prepared */
+};
+
+static int last_slot;
+
+sqlite3 *db_handle(struct db *db)
+{
+    return db->h;
+}
+
+struct db *db_open(const char *path, enum db_mode mode, char *err, size_t errsize)
+{
+    sqlite3 *h = connect_open(path, mode, err, errsize);
+    if (!h)
+        return NULL;
+    struct db *db = calloc(1, sizeof *db);
+    if (!db) {
+        sqlite3_close(h);
+        snprintf(err, errsize, "out of memory");
+        return NULL;
+    }
+    db->h = h;
+    db->broken = (struct db_stmt){.db = db, .text = ""};
+    return db;
+}
+
+void db_close(struct db *db)
+{
+    if (!db)
+        return;
+    for (int i = 0; i < db->slots; i++) {
+        if (!db->by_slot[i])
+            continue;
+        sqlite3_finalize(db->by_slot[i]->st);
+        free(db->by_slot[i]);
+    }
+    free(db->by_slot);
+    sqlite3_close(db->h);
+    free(db);
+}
+
+enum db_rc db_code(int rc)
+{
+    switch (rc & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_DONE: return DB_OK;
+    case SQLITE_ROW: return DB_ROW;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return DB_BUSY;
+    case SQLITE_CONSTRAINT: return DB_CONSTRAINT;
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+    case SQLITE_READONLY: return DB_FULL;
+    default: return DB_ERROR;
+    }
+}
+
+/* Constraint failures are answers, not trouble. */
+static enum db_rc failed(struct db *db, const char *text, int rc)
+{
+    enum db_rc code = db_code(rc);
+    int64_t number = rc;
+    const char *message = sqlite3_errmsg(db->h);
+    if (code == DB_BUSY)
+        log_event(LOG_WARN, 2001, "db.busy", LOG_S, "sql", text, LOG_I, "code", number, LOG_END);
+    else if (code == DB_FULL)
+        log_event(LOG_ERROR, 2002, "db.storage", LOG_S, "sql", text, LOG_S, "message", message, LOG_I, "code", number,
+                  LOG_END);
+    else if (code == DB_ERROR)
+        log_event(LOG_ERROR, 2003, "db.error", LOG_S, "sql", text, LOG_S, "message", message, LOG_I, "code", number,
+                  LOG_END);
+    return code;
+}
+
+static int slot_of(struct sql *sql)
+{
+    int slot = __atomic_load_n(&sql->slot, __ATOMIC_ACQUIRE);
+    if (slot)
+        return slot;
+    int mine = __atomic_add_fetch(&last_slot, 1, __ATOMIC_RELAXED);
+    if (__atomic_compare_exchange_n(&sql->slot, &slot, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return mine;
+    return slot; /* another thread was first; number `mine` stays unused */
+}
+
+static bool slots_grow(struct db *db, int slot)
+{
+    int want = db->slots ? db->slots : 32;
+    while (want < slot)
+        want *= 2;
+    struct db_stmt **p = reallocarray(db->by_slot, (size_t)want, sizeof *p);
+    if (!p)
+        return false;
+    memset(p + db->slots, 0, (size_t)(want - db->slots) * sizeof *p);
+    db->by_slot = p;
+    db->slots = want;
+    return true;
+}
+
+static struct db_stmt *broken(struct db *db, enum db_rc rc)
+{
+    db->broken.failed = rc;
+    return &db->broken;
+}
+
+static struct db_stmt *prepare(struct db *db, struct sql *sql)
+{
+    int slot = slot_of(sql);
+    if (slot > db->slots && !slots_grow(db, slot))
+        return broken(db, DB_ERROR);
+    struct db_stmt **place = &db->by_slot[slot - 1];
+    if (*place)
+        return *place;
+    struct db_stmt *s = calloc(1, sizeof *s);
+    if (!s)
+        return broken(db, DB_ERROR);
+    int rc = sqlite3_prepare_v3(db->h, sql->text, -1, SQLITE_PREPARE_PERSISTENT, &s->st, NULL);
+    if (rc != SQLITE_OK) {
+        free(s);
+        return broken(db, failed(db, sql->text, rc));
+    }
+    s->db = db;
+    s->text = sql->text;
+    return *place = s;
+}
+
+static int bind_null_or_int(sqlite3_stmt *st, int i, const int64_t *p)
+{
+    return p ? sqlite3_bind_int64(st, i, *p) : sqlite3_bind_null(st, i);
+}
+
+/* Returns SQLITE_MISUSE when the letters do not match the statement: old bindings would be used again. */
+static int bind(sqlite3_stmt *st, const char *types, va_list ap)
+{
+    int rc = SQLITE_OK;
+    int i = 0;
+    for (; types[i] && rc == SQLITE_OK; i++) {
+        const void *blob;
+        switch (types[i]) {
+        case 't': rc = sqlite3_bind_text(st, i + 1, va_arg(ap, const char *), -1, SQLITE_STATIC); break;
+        case 'i': rc = sqlite3_bind_int64(st, i + 1, va_arg(ap, int64_t)); break;
+        case 'd': rc = sqlite3_bind_double(st, i + 1, va_arg(ap, double)); break;
+        case 'b': rc = sqlite3_bind_int(st, i + 1, va_arg(ap, int) != 0); break;
+        case 'n': rc = bind_null_or_int(st, i + 1, va_arg(ap, const int64_t *)); break;
+        case 'x':
+            blob = va_arg(ap, const void *);
+            rc = sqlite3_bind_blob64(st, i + 1, blob, va_arg(ap, size_t), SQLITE_STATIC);
+            break;
+        default: rc = SQLITE_MISUSE;
+        }
+    }
+    if (rc == SQLITE_OK && i != sqlite3_bind_parameter_count(st))
+        rc = SQLITE_MISUSE;
+    return rc;
+}
+
+static struct db_stmt *query(struct db *db, struct sql *sql, const char *types, va_list ap)
+{
+    struct db_stmt *s = prepare(db, sql);
+    if (s == &db->broken)
+        return s;
+    sqlite3_reset(s->st);
+    int rc = bind(s->st, types, ap);
+    s->failed = rc == SQLITE_OK ? DB_OK : failed(db, sql->text, rc);
+    return s;
+}
+
+struct db_stmt *db_query(struct db *db, struct sql *sql, const char *types, ...)
+{
+    va_list ap;
+    va_start(ap, types);
+    struct db_stmt *s = query(db, sql, types, ap);
+    va_end(ap);
+    return s;
+}
+
+enum db_rc db_next(struct db_stmt *s)
+{
+    if (s->failed != DB_OK)
+        return s->failed;
+    int rc = sqlite3_step(s->st);
+    if (rc == SQLITE_ROW)
+        return DB_ROW;
+    enum db_rc code = rc == SQLITE_DONE ? DB_OK : failed(s->db, s->text, rc);
+    sqlite3_reset(s->st);
+    return code;
+}
+
+void db_reset(struct db_stmt *s)
+{
+    if (s->st)
+        sqlite3_reset(s->st);
+}
+
+void db_reset_all(struct db *db)
+{
+    for (int i = 0; i < db->slots; i++)
+        if (db->by_slot[i])
+            sqlite3_reset(db->by_slot[i]->st);
+}
+
+static enum db_rc run_once(struct db_stmt *s)
+{
+    enum db_rc rc = db_next(s);
+    if (rc != DB_ROW)
+        return rc;
+    db_reset(s);
+    return DB_OK;
+}
+
+enum db_rc db_exec(struct db *db, struct sql *sql, const char *types, ...)
+{
+    va_list ap;
+    va_start(ap, types);
+    struct db_stmt *s = query(db, sql, types, ap);
+    va_end(ap);
+    return run_once(s);
+}
+
+const char *db_peek(struct db_stmt *s, int col, size_t *len)
+{
+    const char *p = (const char *)sqlite3_column_text(s->st, col);
+    if (len)
+        *len = p ? (size_t)sqlite3_column_bytes(s->st, col) : 0;
+    return p;
+}
+
+const char *db_text(struct db_stmt *s, int col, struct arena *a)
+{
+    size_t n;
+    const char *p = db_peek(s, col, &n);
+    return p ? arena_strndup(a, p, n) : NULL;
+}
+
+int64_t db_int(struct db_stmt *s, int col)
+{
+    return sqlite3_column_int64(s->st, col);
+}
+
+double db_num(struct db_stmt *s, int col)
+{
+    return sqlite3_column_double(s->st, col);
+}
+
+bool db_is_null(struct db_stmt *s, int col)
+{
+    return sqlite3_column_type(s->st, col) == SQLITE_NULL;
+}
+
+enum db_rc db_begin(struct db *db)
+{
+    SQL(begin, "BEGIN IMMEDIATE");
+    return db_exec(db, &begin, "");
+}
+
+enum db_rc db_commit(struct db *db)
+{
+    SQL(commit, "COMMIT");
+    /* SQLite ends a transaction itself when the disk is full; what came after it was committed alone, so the
+     * caller must hear that its transaction is not there. */
+    if (sqlite3_get_autocommit(db->h)) {
+        log_event(LOG_ERROR, 2004, "db.no_transaction", LOG_END);
+        return DB_FULL;
+    }
+    enum db_rc rc = db_exec(db, &commit, "");
+    if (rc != DB_OK)
+        db_rollback(db);
+    return rc;
+}
+
+void db_rollback(struct db *db)
+{
+    SQL(rollback, "ROLLBACK");
+    if (!sqlite3_get_autocommit(db->h))
+        db_exec(db, &rollback, "");
+}
+
+int64_t db_changes(struct db *db)
+{
+    return sqlite3_changes64(db->h);
+}
+
+bool db_ping(struct db *db)
+{
+    SQL(one, "SELECT 1");
+    return db_exec(db, &one, "") == DB_OK;
+}
+
+bool db_writable(struct db *db)
+{
+    if (db_begin(db) != DB_OK)
+        return false;
+    db_rollback(db);
+    return true;
+}

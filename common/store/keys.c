@@ -1,0 +1,117 @@
+#include "store/keys.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/id.h"
+
+enum { TOUCH_EVERY_MS = 60 * 1000 };
+
+enum db_rc key_find(struct db *db, struct arena *a, const char *hash, struct api_key *out)
+{
+    SQL(find, "SELECT id, name, tenant_id, owner_id, scopes, last_used_at FROM api_keys"
+              " WHERE key_hash = ?1 AND revoked = 0 AND (expires_at IS NULL OR expires_at > ?2)");
+    char now[TIME_TEXT_SIZE];
+    time_format(clock_ms(), now);
+    struct db_stmt *s = db_query(db, &find, "tt", hash, now);
+    enum db_rc rc = db_next(s);
+    if (rc != DB_ROW)
+        return rc;
+    *out = (struct api_key){
+        .id = db_text(s, 0, a),
+        .name = db_text(s, 1, a),
+        .tenant_id = db_text(s, 2, a),
+        .owner_id = db_text(s, 3, a),
+        .scopes = db_text(s, 4, a),
+        .last_used_at = db_text(s, 5, a),
+    };
+    db_reset(s);
+    return DB_ROW;
+}
+
+enum db_rc key_touch(struct db *db, const char *id)
+{
+    SQL(touch, "UPDATE api_keys SET last_used_at = ?2 WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3)");
+    char now[TIME_TEXT_SIZE], recent[TIME_TEXT_SIZE];
+    int64_t ms = clock_ms();
+    time_format(ms, now);
+    time_format(ms - TOUCH_EVERY_MS, recent);
+    return db_exec(db, &touch, "ttt", id, now, recent);
+}
+
+static const char key_prefix[] = "goclaw_";
+
+static void key_text_new(char text[API_KEY_SIZE])
+{
+    unsigned char secret[16];
+    char hex[2 * sizeof secret + 1];
+    random_bytes(secret, sizeof secret);
+    hex_encode(secret, sizeof secret, hex);
+    snprintf(text, API_KEY_SIZE, "%s%s", key_prefix, hex);
+}
+
+enum db_rc key_create(struct db *db, struct arena *a, const char *name, const char *scopes, const char *tenant_id,
+                      const char *owner_id, const char *created_by, const char *expires_at, char text[API_KEY_SIZE],
+                      const char **id)
+{
+    SQL(insert, "INSERT INTO api_keys (id, tenant_id, name, prefix, key_hash, scopes, owner_id, created_by, expires_at,"
+                " created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)");
+    key_text_new(text);
+    char prefix[9], hash[SHA256_HEX_SIZE], now[TIME_TEXT_SIZE];
+    snprintf(prefix, sizeof prefix, "%.8s", text + sizeof key_prefix - 1);
+    sha256_hex(text, API_KEY_SIZE - 1, hash);
+    time_format(clock_ms(), now);
+    char *fresh = arena_alloc(a, UUID_SIZE);
+    uuid_new(fresh);
+    *id = fresh;
+    return db_exec(db, &insert, "tttttttttt", fresh, tenant_id, name, prefix, hash, scopes, owner_id, created_by,
+                   expires_at, now);
+}
+
+enum db_rc key_revoke(struct db *db, const char *id)
+{
+    SQL(revoke, "UPDATE api_keys SET revoked = 1, updated_at = ?2 WHERE id = ?1 AND revoked = 0");
+    char now[TIME_TEXT_SIZE];
+    time_format(clock_ms(), now);
+    return db_exec(db, &revoke, "tt", id, now);
+}
+
+static enum db_rc tenant_row(struct db_stmt *s, struct arena *a, struct tenant *out)
+{
+    enum db_rc rc = db_next(s);
+    if (rc != DB_ROW)
+        return rc;
+    *out = (struct tenant){
+        .id = db_text(s, 0, a),
+        .slug = db_text(s, 1, a),
+        .name = db_text(s, 2, a),
+        .status = db_text(s, 3, a),
+    };
+    db_reset(s);
+    return DB_ROW;
+}
+
+enum db_rc tenant_by_id(struct db *db, struct arena *a, const char *id, struct tenant *out)
+{
+    SQL(by_id, "SELECT id, slug, name, status FROM tenants WHERE id = ?1");
+    return tenant_row(db_query(db, &by_id, "t", id), a, out);
+}
+
+enum db_rc tenant_find(struct db *db, struct arena *a, const char *id_or_slug, struct tenant *out)
+{
+    SQL(by_slug, "SELECT id, slug, name, status FROM tenants WHERE slug = ?1");
+    char id[UUID_SIZE];
+    if (uuid_parse(id_or_slug, id))
+        return tenant_by_id(db, a, id, out);
+    return tenant_row(db_query(db, &by_slug, "t", id_or_slug), a, out);
+}
+
+enum db_rc tenant_member(struct db *db, const char *tenant_id, const char *user_id)
+{
+    SQL(member, "SELECT 1 FROM tenant_users WHERE tenant_id = ?1 AND user_id = ?2");
+    struct db_stmt *s = db_query(db, &member, "tt", tenant_id, user_id);
+    enum db_rc rc = db_next(s);
+    db_reset(s);
+    return rc;
+}

@@ -1,0 +1,40 @@
+#include "base/clock.h"
+#include "base/id.h"
+#include "store/agents.h"
+
+enum db_rc provider_find(struct db *db, struct arena *a, const char *tenant_id, const char *name, struct provider *out)
+{
+    SQL(find, "SELECT id, name, provider_type, api_base, api_key, settings, enabled FROM llm_providers"
+              " WHERE tenant_id = ?1 AND name = ?2");
+    struct db_stmt *s = db_query(db, &find, "tt", tenant_id, name);
+    enum db_rc rc = db_next(s);
+    if (rc != DB_ROW)
+        return rc;
+    *out = (struct provider){
+        .id = db_text(s, 0, a),
+        .name = db_text(s, 1, a),
+        .provider_type = db_text(s, 2, a),
+        .api_base = db_text(s, 3, a),
+        .api_key = db_text(s, 4, a),
+        .settings = db_text(s, 5, a),
+        .enabled = db_int(s, 6) != 0,
+    };
+    db_reset(s);
+    return DB_ROW;
+}
+
+enum db_rc provider_put(struct db *db, struct arena *a, const char *tenant_id, const struct provider *in)
+{
+    (void)a;
+    SQL(put, "INSERT INTO llm_providers (id, tenant_id, name, provider_type, api_base, api_key, settings, enabled,"
+             " created_at, updated_at)"
+             " VALUES (?1, ?2, ?3, ?4, COALESCE(?5, ''), COALESCE(?6, ''), COALESCE(?7, '{}'), ?8, ?9, ?9)"
+             " ON CONFLICT (tenant_id, name) DO UPDATE SET provider_type = excluded.provider_type,"
+             " api_base = excluded.api_base, api_key = excluded.api_key, settings = excluded.settings,"
+             " enabled = excluded.enabled, updated_at = excluded.updated_at");
+    char id[UUID_SIZE], now[TIME_TEXT_SIZE];
+    uuid_new(id);
+    time_format(clock_ms(), now);
+    return db_exec(db, &put, "tttttttbt", id, tenant_id, in->name, in->provider_type, in->api_base, in->api_key,
+                   in->settings, (int)in->enabled, now);
+}

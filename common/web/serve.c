@@ -1,0 +1,130 @@
+/* The order of checks (contract 01 §0), the same for every endpoint. */
+#include "web/serve.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "web/auth.h"
+#include "web/intake.h"
+#include "web/service.h"
+
+static void not_found(struct request *req)
+{
+    reply_error(req, FAULT_NOT_FOUND, MSG_not_found, NULL, "API route", req->path_text);
+}
+
+/* Preflights and plain OPTIONS of a known path. */
+static void options_answer(struct request *req, const char *allow)
+{
+    req->preflight = req_header(req, "Access-Control-Request-Method") != NULL;
+    if (!req->preflight)
+        reply_header(req, "Allow", allow);
+    reply_bytes(req, 204, NULL, "", 0);
+}
+
+/* Contract 03 §1.10 binds the path, whatever the method. */
+static bool is_run_path(struct request *req)
+{
+    const struct program *p = req->gw->program;
+    const char *params[PATH_SEGMENTS_MAX];
+    const char *allow;
+    const struct route *r =
+        route_find(p->routes, p->route_count, &req->path, METHOD_POST, params, &allow, req->arena);
+    return r != NULL && (r->flags & ROUTE_RUN) != 0;
+}
+
+/* Step 1 and 2. false when the request is answered. */
+static bool route_step(struct request *req)
+{
+    const struct program *p = req->gw->program;
+    enum path_rc rc = path_parse(req->arena, req->target, &req->path);
+    if (rc == PATH_BAD) {
+        reply_error(req, FAULT_INVALID, MSG_invalid_path, NULL, NULL, NULL);
+        return false;
+    }
+    const char *allow = NULL;
+    if (rc == PATH_OK)
+        req->route =
+            route_find(p->routes, p->route_count, &req->path, req->method, req->params, &allow, req->arena);
+    if (req->route != NULL) {
+        req->run_path = (req->route->flags & ROUTE_RUN) != 0;
+        return true;
+    }
+    if (allow == NULL) {
+        not_found(req);
+    } else if (req->method == METHOD_OPTIONS) {
+        options_answer(req, allow);
+    } else {
+        req->run_path = is_run_path(req);
+        reply_header(req, "Allow", allow);
+        reply_error(req, FAULT_METHOD, MSG_method_not_allowed, NULL, NULL, NULL);
+    }
+    return false;
+}
+
+/* Steps 4 to 8. */
+static bool admit(struct request *req, struct fault *f)
+{
+    struct db *db = req_db(req);
+    if (db == NULL)
+        return fault_set(f, FAULT_UNAVAILABLE, MSG_unavailable, NULL, NULL, NULL);
+    bool known = auth_principal(req, db, f);
+    req_db_done(req, db);
+    return known && auth_authorize(req, req->route, f);
+}
+
+static bool query_step(struct request *req, struct fault *f)
+{
+    return req_query_valid(req) ||
+           fault_set(f, FAULT_INVALID, MSG_invalid_request, NULL, "the query string is malformed", NULL);
+}
+
+static bool body_step(struct request *req, struct fault *f)
+{
+    return (req->route->flags & ROUTE_LATE_BODY) != 0 || req_body_read(req, f);
+}
+
+static void answer(struct request *req)
+{
+    const char *doubled = env_collision(req->arena, transport_env(req->io));
+    if (doubled != NULL) {
+        reply_error(req, FAULT_INVALID, MSG_header_collision, doubled, doubled, NULL);
+        return;
+    }
+    if (!route_step(req))
+        return;
+    struct fault f;
+    bool public = req->route->role == ROLE_PUBLIC;
+    req->who.role = ROLE_PUBLIC;
+    if ((!public && !admit(req, &f)) || !query_step(req, &f) || !body_step(req, &f)) {
+        reply_fault(req, &f);
+        return;
+    }
+    req->route->handler(req);
+    if (!req->answered && !req->streaming) {
+        log_event(LOG_ERROR, 3002, "request.unanswered", LOG_S, "request_id", req->id, LOG_S, "route",
+                  req->route->pattern, LOG_END);
+        reply_error(req, FAULT_INTERNAL, MSG_internal, NULL, "no answer", NULL);
+    }
+}
+
+static void log_line(const struct request *req)
+{
+    bool broken = req->status >= 500;
+    const char *method = req->head_only ? method_name(METHOD_HEAD) : method_name(req->method);
+    if (!log_wants(broken ? LOG_WARN : LOG_INFO))
+        return;
+    log_event(broken ? LOG_WARN : LOG_INFO, broken ? 3001 : 0, "request", LOG_S, "request_id", req->id, LOG_S,
+              "tenant", req->who.tenant_id, LOG_S, "role",
+              req->who.credential != CRED_NONE ? role_name(req->who.role) : NULL, LOG_S, "user", req->who.user,
+              LOG_S, "method", method, LOG_S, "path", req->path_text, LOG_I, "status", (int64_t)req->status, LOG_I,
+              "ms", clock_mono_ms() - req->started_ms, LOG_S, "code", req->error_code, LOG_END);
+}
+
+void serve_request(const struct gateway *gw, struct transport *t, struct arena *arena)
+{
+    struct request *req = request_new(gw, t, arena);
+    answer(req);
+    transport_flush(t);
+    auth_note_use(req);
+    log_line(req);
+}

@@ -1,0 +1,85 @@
+#include "web/sse_out.h"
+
+#include "base/clock.h"
+#include "web/reply.h"
+#include "web/transport.h"
+
+enum { GATHER_MAX = 1 << 20, FRAME_MAX = 64 << 20 };
+
+struct sse_out {
+    struct buf frames;   /* gathered since the last flush */
+    int64_t sent_ms;     /* clock_mono_ms of the last flush */
+    bool gone;
+};
+
+static void sse_release(void *p)
+{
+    struct sse_out *s = p;
+    buf_release(&s->frames);
+}
+
+void sse_begin(struct request *req)
+{
+    struct sse_out *s = ARENA_NEW(req->arena, struct sse_out);
+    buf_init(&s->frames, FRAME_MAX);
+    arena_defer(req->arena, sse_release, s);
+    req->sse = s;
+    reply_header(req, "Cache-Control", "no-cache");
+    reply_header(req, "Connection", "keep-alive");
+    reply_header(req, "X-Accel-Buffering", "no");
+    req->streaming = true;
+    s->gone = !reply_head(req, 200, "text/event-stream", -1) || !transport_flush(req->io);
+    s->sent_ms = clock_mono_ms();
+}
+
+void sse_frame(struct request *req, const char *event, const char *data, size_t n)
+{
+    struct sse_out *s = req->sse;
+    if (s->gone)
+        return;
+    if (s->frames.len + n > GATHER_MAX)
+        sse_flush(req);
+    if (event)
+        buf_addf(&s->frames, "event: %s\n", event);
+    buf_adds(&s->frames, "data: ");
+    buf_add(&s->frames, data, n);
+    buf_adds(&s->frames, "\n\n");
+}
+
+bool sse_flush(struct request *req)
+{
+    struct sse_out *s = req->sse;
+    if (s->gone || s->frames.len == 0)
+        return !s->gone;
+    /* A frame that found no memory leaves a torn stream; ending it is the only honest answer. */
+    s->gone = s->frames.failed || !transport_write(req->io, s->frames.data, s->frames.len) ||
+              !transport_flush(req->io);
+    buf_clear(&s->frames);
+    s->sent_ms = clock_mono_ms();
+    return !s->gone;
+}
+
+bool sse_keepalive(struct request *req)
+{
+    struct sse_out *s = req->sse;
+    if (s->gone || clock_mono_ms() - s->sent_ms < SSE_KEEPALIVE_MS)
+        return !s->gone;
+    buf_adds(&s->frames, ": keepalive\n\n");
+    return sse_flush(req);
+}
+
+reply sse_end(struct request *req)
+{
+    sse_flush(req);
+    return 0;
+}
+
+bool sse_client_gone(const struct request *req)
+{
+    return req->sse && req->sse->gone;
+}
+
+int req_client_fd(const struct request *req)
+{
+    return transport_fd(req->io);
+}

@@ -1,0 +1,457 @@
+/* clawgate-admin: what the clawgate script cannot do in shell, because JSON or the database must be read.
+ *
+ * It works on the home directly, with or without a running gateway, and prints plain lines.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/id.h"
+#include "base/jsonw.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "llm/llm.h"
+#include "llm/ssrf.h"
+#include "store/agents.h"
+#include "store/keys.h"
+#include "store/writer.h"
+
+struct options {
+    const char *home, *port, *token;
+    const char *name, *scopes, *tenant, *owner, *expires_in;
+    const char *type, *base_url, *api_key, *model, *provider, *user, *display_name;
+    const char *is_default;
+    const char *positional;
+};
+
+struct option {
+    const char *name;
+    size_t offset;
+};
+
+static const struct option option_table[] = {
+    {"--home", offsetof(struct options, home)},
+    {"--port", offsetof(struct options, port)},
+    {"--token", offsetof(struct options, token)},
+    {"--name", offsetof(struct options, name)},
+    {"--scopes", offsetof(struct options, scopes)},
+    {"--tenant", offsetof(struct options, tenant)},
+    {"--owner", offsetof(struct options, owner)},
+    {"--expires-in", offsetof(struct options, expires_in)},
+    {"--type", offsetof(struct options, type)},
+    {"--base-url", offsetof(struct options, base_url)},
+    {"--api-key", offsetof(struct options, api_key)},
+    {"--model", offsetof(struct options, model)},
+    {"--provider", offsetof(struct options, provider)},
+    {"--user", offsetof(struct options, user)},
+    {"--display-name", offsetof(struct options, display_name)},
+    {"--default", offsetof(struct options, is_default)},
+};
+
+/* What a command works with. */
+struct admin {
+    struct arena *a;
+    struct options o;
+    const struct config *config;
+    struct db *db;
+};
+
+__attribute__((format(printf, 1, 2))) static int fail(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("clawgate: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    return 1;
+}
+
+static bool options_parse(struct options *o, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        const struct option *found = NULL;
+        for (size_t k = 0; k < sizeof option_table / sizeof *option_table; k++)
+            if (strcmp(argv[i], option_table[k].name) == 0)
+                found = &option_table[k];
+        if (!found && argv[i][0] == '-') {
+            fail("unknown option %s", argv[i]);
+            return false;
+        }
+        if (found && i + 1 >= argc) {
+            fail("%s needs a value", argv[i]);
+            return false;
+        }
+        const char **at = found ? (const char **)(void *)((char *)o + found->offset) : &o->positional;
+        *at = found ? argv[++i] : argv[i];
+    }
+    return true;
+}
+
+/* ---- init ---- */
+
+static bool make_dir(const char *path)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return true;
+    fail("%s: %s", path, strerror(errno));
+    return false;
+}
+
+static bool port_valid(const char *s)
+{
+    char *end;
+    long n = strtol(s, &end, 10);
+    return *s && !*end && n >= 1 && n <= 65535;
+}
+
+static bool config_write(struct admin *ad, const char *path)
+{
+    unsigned char raw[24];
+    char token[2 * sizeof raw + 1];
+    struct buf *b = buf_new(ad->a, 65536);
+    struct jsonw w;
+    if (ad->o.port && !port_valid(ad->o.port)) {
+        fail("--port must be a number from 1 to 65535");
+        return false;
+    }
+    random_bytes(raw, sizeof raw);
+    hex_encode(raw, sizeof raw, token);
+    buf_adds(b, "// Settings of this Clawgate. Comments are fine; docs/configuration.md lists every key.\n{\n  \"gateway\": {");
+    buf_adds(b, "\"host\": \"127.0.0.1\", \"port\": ");
+    buf_adds(b, ad->o.port ? ad->o.port : "18790");
+    buf_adds(b, ", \"token\": ");
+    jw_init(&w, b);
+    jw_str(&w, ad->o.token ? ad->o.token : token);
+    buf_adds(b, "},\n  \"agents\": {\"defaults\": {\"provider\": \"offline\", \"model\": \"offline\"}}\n}\n");
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && !b->failed && write(fd, b->data, b->len) == (ssize_t)b->len && fsync(fd) == 0;
+    if (!ok)
+        fail("%s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+static enum db_rc seed_job(struct db *db, void *arg)
+{
+    struct admin *ad = arg;
+    struct provider offline = {.name = "offline", .provider_type = "offline", .api_base = "", .api_key = "",
+                               .settings = "{}", .enabled = true};
+    struct provider have;
+    struct agent agent;
+    enum db_rc rc = provider_find(db, ad->a, MASTER_TENANT_ID, "offline", &have);
+    if (rc == DB_OK)
+        rc = provider_put(db, ad->a, MASTER_TENANT_ID, &offline);
+    if (rc != DB_OK && rc != DB_ROW)
+        return rc;
+    rc = agent_default(db, ad->a, MASTER_TENANT_ID, &agent);
+    if (rc != DB_OK)
+        return rc == DB_ROW ? DB_OK : rc;
+    const char *id;
+    return agent_create(db, ad->a,
+                        &(struct agent){.tenant_id = MASTER_TENANT_ID, .agent_key = "default", .display_name = "Default",
+                                        .owner_id = "system", .provider = "offline", .model = "offline",
+                                        .agent_type = "open", .status = "active", .context_window = 200000,
+                                        .max_tool_iterations = 30, .is_default = true, .other_config = "{}",
+                                        .tools_config = "{}",
+                                        .workspace = arena_printf(ad->a, "%s/default", ad->config->workspace)},
+                        &id);
+}
+
+static int cmd_init(struct admin *ad)
+{
+    char dir[PATH_MAX], err[512] = "";
+    static const char *const subdirs[] = {"run", "log", "htdocs", "workspace"};
+    if (!ad->o.home)
+        return fail("init needs --home");
+    if (!make_dir(ad->o.home))
+        return 1;
+    for (size_t i = 0; i < sizeof subdirs / sizeof *subdirs; i++) {
+        snprintf(dir, sizeof dir, "%s/%s", ad->o.home, subdirs[i]);
+        if (!make_dir(dir))
+            return 1;
+    }
+    snprintf(dir, sizeof dir, "%s/config.json", ad->o.home);
+    bool fresh = access(dir, F_OK) != 0;
+    if (fresh && !config_write(ad, dir))
+        return 1;
+    ad->config = config_load(ad->o.home, err, sizeof err);
+    if (!ad->config)
+        return fail("%s", err);
+    if (!fresh && ((ad->o.token && strcmp(ad->o.token, ad->config->token) != 0) ||
+                   (ad->o.port && strtol(ad->o.port, NULL, 10) != ad->config->port)))
+        return fail("%s exists with other values; edit it to change token or port", dir);
+    ad->db = db_open(ad->config->sqlite_path, DB_CREATE, err, sizeof err);
+    if (!ad->db)
+        return fail("%s", err);
+    if (writer_run(NULL, ad->db, seed_job, ad) != DB_OK)
+        return fail("%s could not be written", ad->config->sqlite_path);
+    printf("%s %s\n", fresh ? "created" : "kept", ad->config->home);
+    return 0;
+}
+
+/* ---- keys ---- */
+
+static const char *tenant_of(struct admin *ad)
+{
+    struct tenant t;
+    if (!ad->o.tenant)
+        return MASTER_TENANT_ID;
+    if (tenant_find(ad->db, ad->a, ad->o.tenant, &t) == DB_ROW)
+        return t.id;
+    fail("there is no tenant %s", ad->o.tenant);
+    return NULL;
+}
+
+/* "read,operator.write" to a JSON array; short names get their prefix. NULL names the unknown one. */
+static const char *scopes_json(struct admin *ad)
+{
+    static const char *const known[] = {"operator.admin", "operator.write", "operator.approvals", "operator.pairing",
+                                        "operator.read"};
+    struct buf *b = buf_new(ad->a, 4096);
+    struct jsonw w;
+    jw_init(&w, b);
+    jw_arr(&w);
+    for (const char *s = ad->o.scopes; *s;) {
+        size_t n = strcspn(s, ", ");
+        const char *one = arena_strndup(ad->a, s, n), *match = NULL;
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            if (strcmp(one, known[i]) == 0 || strcmp(one, known[i] + strlen("operator.")) == 0)
+                match = known[i];
+        if (n && !match) {
+            fail("unknown scope %s", one);
+            return NULL;
+        }
+        if (n)
+            jw_str(&w, match);
+        s += n + (s[n] != '\0');
+    }
+    jw_arr_end(&w);
+    return buf_str(b);
+}
+
+struct key_args {
+    struct admin *ad;
+    const char *scopes, *tenant_id, *expires_at, *id;
+    char text[API_KEY_SIZE];
+};
+
+static enum db_rc key_job(struct db *db, void *arg)
+{
+    struct key_args *k = arg;
+    return key_create(db, k->ad->a, k->ad->o.name, k->scopes, k->tenant_id, k->ad->o.owner, "system", k->expires_at,
+                      k->text, &k->id);
+}
+
+static int cmd_key_create(struct admin *ad)
+{
+    struct key_args k = {.ad = ad};
+    char expires[TIME_TEXT_SIZE];
+    if (!ad->o.name || !ad->o.scopes)
+        return fail("key create needs --name and --scopes (admin, write, read, approvals, pairing)");
+    if (strlen(ad->o.name) < 1 || utf8_count(ad->o.name, strlen(ad->o.name)) > 100)
+        return fail("--name must have 1 to 100 characters");
+    if (ad->o.owner && !utf8_user_id_valid(ad->o.owner, strlen(ad->o.owner)))
+        return fail("--owner is no valid user id");
+    k.scopes = scopes_json(ad);
+    bool system_level = ad->o.tenant && strcmp(ad->o.tenant, "-") == 0;
+    k.tenant_id = system_level ? NULL : tenant_of(ad);
+    if (!k.scopes || (!k.tenant_id && !system_level))
+        return 1;
+    if (ad->o.expires_in) {
+        char *end;
+        long long seconds = strtoll(ad->o.expires_in, &end, 10);
+        if (*end || seconds < 1 || seconds > 315360000)
+            return fail("--expires-in must be 1 to 315360000 seconds");
+        time_format(clock_ms() + seconds * 1000, expires);
+        k.expires_at = expires;
+    }
+    if (writer_run(NULL, ad->db, key_job, &k) != DB_OK)
+        return fail("the key could not be stored");
+    printf("%s\n", k.text);
+    return 0;
+}
+
+static enum db_rc revoke_job(struct db *db, void *arg)
+{
+    return key_revoke(db, arg);
+}
+
+static int cmd_key_revoke(struct admin *ad)
+{
+    char id[UUID_SIZE];
+    struct api_key key;
+    char hash[SHA256_HEX_SIZE];
+    const char *what = ad->o.positional;
+    if (!what)
+        return fail("key revoke needs the key or its id");
+    if (!uuid_parse(what, id)) {
+        sha256_hex(what, strlen(what), hash);
+        if (key_find(ad->db, ad->a, hash, &key) != DB_ROW)
+            return fail("no such live key");
+        snprintf(id, sizeof id, "%s", key.id);
+    }
+    if (writer_run(NULL, ad->db, revoke_job, id) != DB_OK)
+        return fail("the key could not be revoked");
+    printf("revoked %s\n", id);
+    return 0;
+}
+
+/* ---- providers and agents ---- */
+
+struct put {
+    struct admin *ad;
+    const char *tenant_id;
+    struct provider provider;
+    struct agent agent;
+};
+
+static enum db_rc provider_job(struct db *db, void *arg)
+{
+    struct put *p = arg;
+    return provider_put(db, p->ad->a, p->tenant_id, &p->provider);
+}
+
+static int cmd_provider_set(struct admin *ad)
+{
+    struct put p = {.ad = ad, .tenant_id = tenant_of(ad)};
+    const char *why = NULL, *name = ad->o.positional, *type = ad->o.type ? ad->o.type : "openai_compat";
+    if (!p.tenant_id)
+        return 1;
+    if (!name || !slug_valid(name) || strlen(name) > 50)
+        return fail("provider set NAME: lower-case letters, digits and dashes, at most 50");
+    if (!llm_type_find(type))
+        return fail("unknown provider type %s", type);
+    if (ad->o.base_url && *ad->o.base_url && !outbound_url_check(ad->o.base_url, true, &why))
+        return fail("--base-url: %s", why);
+    const char *key = ad->o.api_key ? crypto_encrypt(ad->a, &ad->config->keys, ad->o.api_key) : "";
+    const char *settings = "{}";
+    if (ad->o.model) {
+        struct buf *b = buf_new(ad->a, 4096);
+        struct jsonw w;
+        jw_init(&w, b);
+        jw_obj(&w);
+        jw_kstr(&w, "default_model", ad->o.model);
+        jw_obj_end(&w);
+        settings = buf_str(b);
+    }
+    char *base = arena_strdup(ad->a, ad->o.base_url ? ad->o.base_url : "");
+    while (*base && base[strlen(base) - 1] == '/')
+        base[strlen(base) - 1] = '\0';
+    p.provider = (struct provider){.name = name, .provider_type = type, .api_base = base, .api_key = key,
+                                   .settings = settings, .enabled = true};
+    if (writer_run(NULL, ad->db, provider_job, &p) != DB_OK)
+        return fail("the provider could not be stored");
+    printf("provider %s: %s %s\n", name, type, base);
+    return 0;
+}
+
+static enum db_rc agent_job(struct db *db, void *arg)
+{
+    struct put *p = arg;
+    const char *id;
+    return agent_create(db, p->ad->a, &p->agent, &id);
+}
+
+static int cmd_agent_create(struct admin *ad)
+{
+    struct put p = {.ad = ad, .tenant_id = tenant_of(ad)};
+    const char *key = ad->o.positional;
+    if (!p.tenant_id)
+        return 1;
+    if (!key || !slug_valid(key) || uuid_parse(key, NULL))
+        return fail("agent create KEY: lower-case letters, digits and dashes, at most 100");
+    p.agent = (struct agent){.tenant_id = p.tenant_id,
+                             .agent_key = key,
+                             .display_name = ad->o.display_name ? ad->o.display_name : "",
+                             .owner_id = ad->o.user ? ad->o.user : "system",
+                             .provider = ad->o.provider ? ad->o.provider : ad->config->default_provider,
+                             .model = ad->o.model ? ad->o.model : "",
+                             .agent_type = "open",
+                             .status = "active",
+                             .workspace = arena_printf(ad->a, "%s/%s", ad->config->workspace, key),
+                             .context_window = ad->config->context_window,
+                             .max_tool_iterations = ad->config->max_tool_iterations,
+                             .is_default = ad->o.is_default && strcmp(ad->o.is_default, "yes") == 0,
+                             .other_config = "{}",
+                             .tools_config = "{}"};
+    enum db_rc rc = writer_run(NULL, ad->db, agent_job, &p);
+    if (rc == DB_CONSTRAINT)
+        return fail("there is an agent %s already", key);
+    if (rc != DB_OK)
+        return fail("the agent could not be stored");
+    printf("agent %s: %s %s\n", key, p.agent.provider, p.agent.model);
+    return 0;
+}
+
+/* ---- what the shell asks ---- */
+
+static int cmd_setting(struct admin *ad)
+{
+    const char *what = ad->o.positional ? ad->o.positional : "";
+    const struct config *c = ad->config;
+    if (strcmp(what, "token") == 0)
+        puts(c->token);
+    else if (strcmp(what, "address") == 0)
+        printf("http://%s:%lld\n", strcmp(c->host, "0.0.0.0") == 0 ? "127.0.0.1" : c->host, (long long)c->port);
+    else if (strcmp(what, "home") == 0)
+        puts(c->home);
+    else if (strcmp(what, "database") == 0)
+        puts(c->sqlite_path);
+    else
+        return fail("setting: token, address, home or database");
+    return 0;
+}
+
+static int cmd_check(struct admin *ad)
+{
+    printf("config ok: %s\n", ad->config->file);
+    return db_ping(ad->db) ? 0 : fail("the database does not answer");
+}
+
+struct command {
+    const char *name;
+    bool needs_config, needs_db;
+    int (*run)(struct admin *ad);
+};
+
+static const struct command commands[] = {
+    {"init", false, false, cmd_init},
+    {"key-create", true, true, cmd_key_create},
+    {"key-revoke", true, true, cmd_key_revoke},
+    {"provider-set", true, true, cmd_provider_set},
+    {"agent-create", true, true, cmd_agent_create},
+    {"setting", true, false, cmd_setting},
+    {"check", true, true, cmd_check},
+};
+
+static int run(struct admin *ad, const struct command *c)
+{
+    char err[512] = "";
+    if (c->needs_config && !(ad->config = config_load(ad->o.home, err, sizeof err)))
+        return fail("%s", err);
+    if (c->needs_db && !(ad->db = db_open(ad->config->sqlite_path, DB_READWRITE, err, sizeof err)))
+        return fail("%s", err);
+    return c->run(ad);
+}
+
+int main(int argc, char **argv)
+{
+    struct admin ad = {.a = arena_new()};
+    int rc = 2;
+    log_init("admin", LOG_WARN);
+    for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            rc = options_parse(&ad.o, argc - 2, argv + 2) ? run(&ad, &commands[i]) : 2;
+    if (rc == 2 && argc < 2)
+        fail("usage: clawgate-admin COMMAND …");
+    if (ad.db)
+        db_close(ad.db);
+    arena_free(ad.a);
+    return rc;
+}

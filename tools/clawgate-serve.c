@@ -1,0 +1,412 @@
+/* clawgate-serve: owns start, stop and reload of one installation.
+ *
+ * Guarantees:
+ *  1. One serve a home: a lock on <home>/serve.lock; a second one says whose it is and ends with 3.
+ *  2. It creates the sockets and never closes them: a program, a supervisor or lighttpd may die and be
+ *     replaced, a request that waits in a backlog is served by the next one.
+ *  3. Stop order on TERM or INT: chat drains (each stream gets its one terminal event), then lighttpd,
+ *     then the rest. A second signal hurries the drain.
+ *  4. HUP: every program reads its settings again and execs its new binary over the same socket.
+ *     lighttpd is not touched, so no request is refused.
+ *  5. Whatever it started dies with it, also under kill -9 (PDEATHSIG).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <poll.h>
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "store/db.h"
+
+extern char **environ;
+
+enum { BACKLOG = 4096, ENDED_BY_LOCK = 3, BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 2000, YOUNG_MS = 1000,
+       STOP_GRACE_MS = 10000, NAMES_MAX = 32 };
+
+struct child {
+    const char *name;
+    int socket;       /* listening socket, -1 for lighttpd */
+    pid_t pid;        /* 0 = not running */
+    int64_t started;  /* clock_mono_ms */
+    int64_t start_at; /* when to start it again */
+    int backoff_ms;
+};
+
+static const struct config *config;
+static struct child children[NAMES_MAX];
+static size_t child_count;
+static char program_dir[PATH_MAX], lighttpd_conf[PATH_MAX], run_dir[PATH_MAX], log_path[PATH_MAX];
+static sigset_t child_signals; /* mask of the process before we changed it */
+
+__attribute__((format(printf, 1, 2))) static int complain(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("clawgate: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    return 1;
+}
+
+static bool path_join(char *out, size_t size, const char *a, const char *b)
+{
+    int n = snprintf(out, size, "%s/%s", a, b);
+    return n >= 0 && (size_t)n < size;
+}
+
+static int home_lock(void)
+{
+    char path[PATH_MAX], who[32] = "";
+    if (!path_join(path, sizeof path, config->home, "serve.lock"))
+        return -1;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t n = read(fd, who, sizeof who - 1);
+        who[n > 0 ? n : 0] = '\0';
+        who[strcspn(who, "\n")] = '\0';
+        complain("%s is already being served by process %s", config->home, *who ? who : "(unknown)");
+        exit(ENDED_BY_LOCK);
+    }
+    int n = snprintf(who, sizeof who, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || write(fd, who, (size_t)n) != n)
+        return -1;
+    return fd;
+}
+
+/* A socket of ours in run/; a stale one of a killed serve is replaced (the lock is ours). */
+static int socket_listen(const char *name)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int n = snprintf(addr.sun_path, sizeof addr.sun_path, "%s/%s.sock", run_dir, name);
+    if (n < 0 || (size_t)n >= sizeof addr.sun_path) {
+        complain("%s: the path of a socket may have at most %zu bytes; choose a shorter home", run_dir,
+                 sizeof addr.sun_path - 1);
+        return -1;
+    }
+    unlink(addr.sun_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    mode_t old = umask(0177);
+    bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof addr) == 0 && listen(fd, BACKLOG) == 0;
+    umask(old);
+    if (!ok) {
+        complain("%s: %s", addr.sun_path, strerror(errno));
+        return -1;
+    }
+    return fd;
+}
+
+/* The database is created or migrated by a child of its own: this process stays small. */
+static bool database_prepare(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        char err[512] = "";
+        struct db *db = db_open(config->sqlite_path, DB_CREATE, err, sizeof err);
+        if (!db)
+            complain("%s", err);
+        db_close(db);
+        _exit(db ? 0 : 1);
+    }
+    int status = 1;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void log_open(void)
+{
+    int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+}
+
+static void exec_lighttpd(void)
+{
+    char *argv[] = {(char[]){"lighttpd"}, (char[]){"-D"}, (char[]){"-f"}, lighttpd_conf, NULL};
+    setenv("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin", 1);
+    execvp("lighttpd", argv);
+}
+
+static void exec_program(const struct child *c)
+{
+    char path[PATH_MAX];
+    if (!path_join(path, sizeof path, program_dir, c->name))
+        return;
+    char *argv[] = {path, NULL};
+    setenv("CLAWGATE_SUPERVISED", "1", 1);
+    dup2(c->socket, STDIN_FILENO);
+    execv(path, argv);
+}
+
+static void child_start(struct child *c)
+{
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid < 0) {
+        c->start_at = clock_mono_ms() + BACKOFF_MAX_MS;
+        return;
+    }
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != parent)
+            _exit(0);
+        sigprocmask(SIG_SETMASK, &child_signals, NULL);
+        if (c->socket < 0)
+            exec_lighttpd();
+        else
+            exec_program(c);
+        log_event(LOG_ERROR, 6001, "serve.exec_failed", LOG_S, "program", c->name, LOG_S, "reason", strerror(errno),
+                  LOG_END);
+        _exit(127);
+    }
+    c->pid = pid;
+    c->started = clock_mono_ms();
+}
+
+/* A child ended that should not have: at once again, slower when it keeps dying young. */
+static void child_ended(struct child *c, int status)
+{
+    int64_t now = clock_mono_ms();
+    bool young = now - c->started < YOUNG_MS;
+    c->backoff_ms = !young ? 0 : c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
+    if (c->backoff_ms > BACKOFF_MAX_MS)
+        c->backoff_ms = BACKOFF_MAX_MS;
+    c->pid = 0;
+    c->start_at = now + c->backoff_ms;
+    log_event(LOG_WARN, 6002, "serve.child_ended", LOG_S, "program", c->name, LOG_I, "signal",
+              (int64_t)(WIFSIGNALED(status) ? WTERMSIG(status) : 0), LOG_I, "status",
+              (int64_t)(WIFEXITED(status) ? WEXITSTATUS(status) : 0), LOG_I, "again_in_ms", (int64_t)c->backoff_ms,
+              LOG_END);
+}
+
+static struct child *child_of(pid_t pid)
+{
+    for (size_t i = 0; i < child_count; i++)
+        if (children[i].pid == pid)
+            return &children[i];
+    return NULL;
+}
+
+static void reap(bool stopping)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct child *c = child_of(pid);
+        if (c && stopping)
+            c->pid = 0;
+        else if (c)
+            child_ended(c, status);
+    }
+}
+
+/* Starts what is due; returns how long to sleep, -1 for ever. */
+static int start_due(void)
+{
+    int64_t now = clock_mono_ms(), next = INT64_MAX;
+    for (size_t i = 0; i < child_count; i++) {
+        struct child *c = &children[i];
+        if (!c->pid && c->start_at <= now)
+            child_start(c);
+        else if (!c->pid && c->start_at < next)
+            next = c->start_at;
+    }
+    return next == INT64_MAX ? -1 : (int)(next - now);
+}
+
+/* The next signal, 0 when the time is over. */
+static int signal_wait(int sfd, int timeout_ms)
+{
+    struct pollfd p = {.fd = sfd, .events = POLLIN};
+    struct signalfd_siginfo info;
+    if (poll(&p, 1, timeout_ms) <= 0 || read(sfd, &info, sizeof info) != sizeof info)
+        return 0;
+    return (int)info.ssi_signo;
+}
+
+static void stop_group(int sfd, struct child *list, size_t n, int64_t grace_ms)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].pid)
+            kill(list[i].pid, SIGTERM);
+    int64_t until = clock_mono_ms() + grace_ms;
+    for (;;) {
+        reap(true);
+        bool alive = false;
+        for (size_t i = 0; i < n; i++)
+            alive |= list[i].pid != 0;
+        if (!alive)
+            return;
+        int64_t left = until - clock_mono_ms();
+        if (left <= 0)
+            break;
+        int sig = signal_wait(sfd, (int)left);
+        for (size_t i = 0; i < n && (sig == SIGTERM || sig == SIGINT); i++)
+            if (list[i].pid)
+                kill(list[i].pid, SIGTERM);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (list[i].pid) {
+            log_event(LOG_WARN, 6003, "serve.killed", LOG_S, "program", list[i].name, LOG_END);
+            kill(list[i].pid, SIGKILL);
+            waitpid(list[i].pid, NULL, 0);
+        }
+}
+
+static void stop_all(int sfd)
+{
+    /* children[0] is chat, [1] lighttpd, then the rest. */
+    stop_group(sfd, &children[0], 1, config->drain_seconds * 1000 + STOP_GRACE_MS);
+    stop_group(sfd, &children[1], 1, STOP_GRACE_MS);
+    stop_group(sfd, &children[2], child_count - 2, STOP_GRACE_MS);
+}
+
+static void reload(void)
+{
+    log_event(LOG_INFO, 0, "serve.reload", LOG_END);
+    for (size_t i = 0; i < child_count; i++)
+        if (children[i].pid && children[i].socket >= 0)
+            kill(children[i].pid, SIGHUP);
+}
+
+/* Programs found beside chat: every executable file of the directory serves the socket of its name. */
+static bool children_find(void)
+{
+    static const char *const order[] = {"chat",  "lighttpd", "agents", "sessions", "providers", "tools", "mcp", "channels",
+                                        "skills", "files",   "memory", "usage",    "keys",      "docs"};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        char path[PATH_MAX];
+        bool front = i == 1;
+        if (!front && (!path_join(path, sizeof path, program_dir, order[i]) || access(path, X_OK) != 0))
+            continue;
+        int fd = front ? -1 : socket_listen(order[i]);
+        if (!front && fd < 0)
+            return false;
+        children[child_count++] = (struct child){.name = order[i], .socket = fd};
+    }
+    if (child_count < 2 || strcmp(children[0].name, "chat") != 0) {
+        complain("no programs in %s; run make first", program_dir);
+        return false;
+    }
+    return true;
+}
+
+static bool directories(void)
+{
+    char log_dir[PATH_MAX];
+    if (!path_join(run_dir, sizeof run_dir, config->home, "run") ||
+        !path_join(log_dir, sizeof log_dir, config->home, "log") ||
+        !path_join(log_path, sizeof log_path, log_dir, "clawgate.log"))
+        return false;
+    const char *const dirs[] = {run_dir, log_dir, config->data_dir};
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
+        if (mkdir(dirs[i], 0700) != 0 && errno != EEXIST) {
+            complain("%s: %s", dirs[i], strerror(errno));
+            return false;
+        }
+    return true;
+}
+
+static void environment(void)
+{
+    char port[16], fds[16];
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    snprintf(port, sizeof port, "%lld", (long long)config->port);
+    snprintf(fds, sizeof fds, "%d", 16384);
+    setenv("CLAWGATE_HOME", config->home, 1);
+    setenv("CLAWGATE_HOST", config->host, 1);
+    setenv("CLAWGATE_PORT", port, 1);
+    setenv("CLAWGATE_RUN", run_dir, 1);
+    setenv("CLAWGATE_MAX_FDS", fds, 1);
+}
+
+static int signals_open(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, &child_signals);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static int serve(void)
+{
+    int sfd = signals_open();
+    if (sfd < 0)
+        return complain("signalfd: %s", strerror(errno));
+    printf("Clawgate listens on http://%s:%lld (log: %s)\n", config->host, (long long)config->port, log_path);
+    fflush(stdout);
+    log_open();
+    log_event(LOG_INFO, 0, "serve.start", LOG_S, "home", config->home, LOG_I, "port", config->port, LOG_END);
+    for (;;) {
+        switch (signal_wait(sfd, start_due())) {
+        case SIGCHLD:
+            reap(false);
+            break;
+        case SIGHUP:
+            reload();
+            break;
+        case SIGTERM:
+        case SIGINT:
+            stop_all(sfd);
+            log_event(LOG_INFO, 0, "serve.stop", LOG_END);
+            return 0;
+        default:
+            break;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const char *home = NULL;
+    char err[512] = "";
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--home") == 0)
+            home = argv[i + 1];
+        else if (strcmp(argv[i], "--programs") == 0)
+            snprintf(program_dir, sizeof program_dir, "%s", argv[i + 1]);
+        else if (strcmp(argv[i], "--lighttpd-conf") == 0)
+            snprintf(lighttpd_conf, sizeof lighttpd_conf, "%s", argv[i + 1]);
+    }
+    if (!*program_dir || !*lighttpd_conf)
+        return complain("usage: clawgate-serve --programs DIR --lighttpd-conf FILE [--home DIR]");
+    log_init("serve", LOG_INFO);
+    config = config_load(home, err, sizeof err);
+    if (!config)
+        return complain("%s", err);
+    log_init("serve", (enum log_level)config->log_level);
+    if (config_token_missing(config))
+        return complain("gateway.token is empty and %s is not a loopback address: set a token, or listen on 127.0.0.1",
+                        config->host);
+    if (!directories())
+        return 1;
+    if (home_lock() < 0)
+        return complain("%s/serve.lock: %s", config->home, strerror(errno));
+    if (!database_prepare() || !children_find())
+        return 1;
+    environment();
+    return serve();
+}
