@@ -10,7 +10,6 @@ enum {
     ATTEMPTS = 3,
     PAUSE_MAX_MS = 30000,
     RETRY_AFTER_MAX_MS = 60000,
-    TICK_MS = 500,
     REASON_CHARS = 500,
     TRACE_BYTES = 2000,
 };
@@ -51,19 +50,6 @@ static int64_t pause_ms(int failures, int64_t retry_after_ms)
     unsigned char dice;
     random_bytes(&dice, sizeof(dice));
     return ms * (900 + 200 * dice / 255) / 1000;
-}
-
-static bool pause_for(const struct wire_call *call, int64_t ms)
-{
-    while (ms > 0) {
-        int64_t part = ms < TICK_MS ? ms : TICK_MS;
-        if (!cancel_sleep(call->cancel, part))
-            return false;
-        if (call->sink && call->sink->tick)
-            call->sink->tick(call->sink->ctx);
-        ms -= part;
-    }
-    return cancel_check(call->cancel) == CANCEL_NONE;
 }
 
 static bool is_overflow(const struct wire_result *res)
@@ -147,7 +133,7 @@ static bool wait_turn(const struct wire_call *call, const struct wire_result *re
               (int64_t)res->status, LOG_I, "pause_ms", ms, LOG_S, "reason", why, LOG_END);
     if (call->sink && call->sink->retrying)
         call->sink->retrying(call->sink->ctx, failures, ATTEMPTS, why);
-    return pause_for(call, ms);
+    return wire_pause(call, ms);
 }
 
 static bool run(struct wire_call *call, const struct llm_type *type, struct llm_answer *answer,

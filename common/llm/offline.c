@@ -10,7 +10,6 @@ enum {
     RESULT_CHARS = 2000,
     DELTA_MAX = 32,      /* bytes, for text without blanks */
     DELTAS_A_FLUSH = 8,
-    TICK_MS = 500,
     CHARS_A_TOKEN = 4,
 };
 
@@ -374,19 +373,6 @@ static size_t delta_length(const char *s, size_t n)
     return len <= DELTA_MAX ? len : utf8_cut(s, n, DELTA_MAX);
 }
 
-static bool pause_between(const struct wire_call *call, int64_t ms)
-{
-    while (ms > 0) {
-        int64_t part = ms < TICK_MS ? ms : TICK_MS;
-        if (!cancel_sleep(call->cancel, part))
-            return false;
-        if (call->sink && call->sink->tick)
-            call->sink->tick(call->sink->ctx);
-        ms -= part;
-    }
-    return cancel_check(call->cancel) == CANCEL_NONE;
-}
-
 static bool speak(const struct script *s, const struct buf *what, bool (*to)(struct reply *, const char *, size_t))
 {
     struct reply *reply = s->call->reply;
@@ -397,7 +383,7 @@ static bool speak(const struct script *s, const struct buf *what, bool (*to)(str
         at += n;
         if (s->pause_ms > 0 || deltas++ % DELTAS_A_FLUSH == 0)
             reply_flush(reply);
-        if (!pause_between(s->call, s->pause_ms))
+        if (!wire_pause(s->call, s->pause_ms))
             return false;
     }
     reply_flush(reply);

@@ -1,5 +1,20 @@
 #include "llm/wire.h"
 
+enum { TICK_MS = 500 };
+
+bool wire_pause(const struct wire_call *call, int64_t ms)
+{
+    while (ms > 0) {
+        int64_t part = ms < TICK_MS ? ms : TICK_MS;
+        if (!cancel_sleep(call->cancel, part))
+            return false;
+        if (call->sink && call->sink->tick)
+            call->sink->tick(call->sink->ctx);
+        ms -= part;
+    }
+    return cancel_check(call->cancel) == CANCEL_NONE;
+}
+
 bool wire_status_transient(int status)
 {
     static const int statuses[] = {408, 429, 500, 502, 503, 504, 529};

@@ -32,6 +32,8 @@ struct wire_call {
 void openai_try(const struct wire_call *call, struct wire_result *result);
 void offline_try(const struct wire_call *call, struct wire_result *result);
 
+/* Sleeps and calls the sink's tick meanwhile; false as soon as the run is cancelled. */
+bool wire_pause(const struct wire_call *call, int64_t ms);
 /* 408, 429, 500, 502, 503, 504, 529 (contract 03 §5.4). */
 bool wire_status_transient(int status);
 /* Texts by which upstreams say that the conversation is too long. */

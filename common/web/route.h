@@ -7,7 +7,16 @@
 
 struct request;
 
-enum method { METHOD_GET, METHOD_POST, METHOD_PUT, METHOD_PATCH, METHOD_DELETE, METHOD_OPTIONS, METHOD_HEAD, METHOD_OTHER };
+enum method {
+    METHOD_GET,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_PATCH,
+    METHOD_DELETE,
+    METHOD_OPTIONS,
+    METHOD_HEAD,
+    METHOD_OTHER,
+};
 
 /* Least role, contract 01 §5.4. ROLE_UNSET is refused at start-up: a route without a role does not exist. */
 enum role { ROLE_UNSET, ROLE_PUBLIC, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN, ROLE_OWNER };
@@ -30,7 +39,7 @@ enum route_flags {
     ROUTE_NO_BODY = 2,    /* a body is not read */
     ROUTE_ALIAS = 4,      /* same handler as a canonical path; `deprecated` in the document */
     ROUTE_RAW_BODY = 8,   /* the handler reads the stream itself */
-    ROUTE_LATE_BODY = 16, /* the handler calls req_body_read once it has found its row (contract 01 §0, steps 9 to 12) */
+    ROUTE_LATE_BODY = 16, /* the handler calls req_body_read once it found its row (01 §0, steps 9 to 12) */
 };
 
 enum { BODY_DEFAULT = 0 };      /* 1 MiB */

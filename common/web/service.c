@@ -61,7 +61,8 @@ int service_main(const struct program *program, int argc, char **argv)
     if (!check && !listens && !getenv("GATEWAY_INTERFACE"))
         return usage(program->name);
 
-    const struct config *config = config_load(NULL, err, sizeof err);
+    static const struct config *config; /* to the end of the process; leak checkers look for it here */
+    config = config_load(NULL, err, sizeof err);
     if (!config) {
         log_event(LOG_ERROR, 3332, "service.config", LOG_S, "reason", err, LOG_END);
         return 1;

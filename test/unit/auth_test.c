@@ -20,7 +20,8 @@ static const char *key_read_id;
 static reply h_who(struct request *req)
 {
     const struct principal *w = &req->who;
-    snprintf(seen, sizeof seen, "%s %s %s", role_name(w->role), w->tenant_slug != NULL ? w->tenant_slug : "-", w->user != NULL ? w->user : "-");
+    const char *slug = w->tenant_slug != NULL ? w->tenant_slug : "-";
+    snprintf(seen, sizeof seen, "%s %s %s", role_name(w->role), slug, w->user != NULL ? w->user : "-");
     return reply_bytes(req, 200, "text/plain", "", 0);
 }
 
@@ -159,7 +160,8 @@ static void bearer_forms(void **state)
     EXPECT("owner master -", "GET", "/v1/any", "bEARER \t s3cret \t");
     static const char *const bad[] = {"s3cret",         "Bearer",          "Bearer ",       "Bearers3cret",
                                       "Basic s3cret",   "Bearer S3cret",   "Bearer s3cre",  "Bearer s3cret2",
-                                      "Bearer s3cret, Bearer s3cret", "Bearer \"s3cret\"", "Token s3cret", " Bearer s3cret"};
+                                      "Bearer s3cret, Bearer s3cret", "Bearer \"s3cret\"", "Token s3cret",
+                                      " Bearer s3cret"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         EXPECT(NO_AUTH, "GET", "/v1/any", bad[i]);
     EXPECT(NO_AUTH, "GET", "/v1/any");
@@ -299,7 +301,8 @@ static void user_header_validity(void **state)
     id[255] = 'x';
     id[256] = '\0';
     EXPECT(BAD_USER, "GET", "/v1/unused", "Bearer s3cret", id);
-    static const char *const bad[] = {"", "a\tb", "a\x7f", "\xff", "a\xe2\x80\x8b", "a\xe2\x80\xae", "\xef\xbb\xbf" "a"};
+    static const char *const bad[] = {"", "a\tb", "a\x7f", "\xff", "a\xe2\x80\x8b", "a\xe2\x80\xae",
+                                      "\xef\xbb\xbf" "a"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         EXPECT(BAD_USER, "GET", "/v1/any", "Bearer s3cret", bad[i]);
     EXPECT("admin master group:telegram:-100", "GET", "/v1/any", "Bearer s3cret", "group:telegram:-100");

@@ -72,7 +72,8 @@ static void bodies_that_are_not(void **state)
 {
     (void)state;
     static const char *const bad[] = {"[]",          "null",       "1",          "\"x\"",           "{",
-                                      "{\"a\":1}x",  "{\"a\":1,}", "{'a':1}",    "{\"a\":1,\"a\":2}", "{\"a\":\"\xff\"}",
+                                      "{\"a\":1}x",  "{\"a\":1,}", "{'a':1}",    "{\"a\":1,\"a\":2}",
+                                      "{\"a\":\"\xff\"}",
                                       "{\"a\":\"\\u0000\"}", "\xef\xbb\xbf{}", "a=b&c=d"};
     struct exchange x;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
