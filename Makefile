@@ -27,7 +27,7 @@ LIB_SRC  := $(wildcard common/*/*.c)
 LIB_ASM  := $(wildcard common/*/*.S)
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) $(LIB_ASM:%.S=$(BUILD)/obj/%.o)
 LIB      := $(BUILD)/libclawgate.a
-LIBS     := -lfcgi -lsqlite3 -ljson-c -lcurl -lssl -lcrypto -lm
+LIBS     := -lfcgi -lsqlite3 -ljson-c -lcurl -lssl -lcrypto -lpcre2-8 -lm
 
 PROGRAMS := $(patsubst cgi-bin/%.c,$(BUILD)/cgi-bin/%,$(wildcard cgi-bin/*.c))
 HELPERS  := $(patsubst tools/%.c,$(BUILD)/tools/%,$(wildcard tools/*.c))

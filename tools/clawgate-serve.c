@@ -143,11 +143,12 @@ static void exec_lighttpd(void)
 
 static void exec_program(const struct child *c)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], parent[16];
     if (!path_join(path, sizeof path, program_dir, c->name))
         return;
     char *argv[] = {path, NULL};
-    setenv("CLAWGATE_SUPERVISED", "1", 1);
+    snprintf(parent, sizeof parent, "%ld", (long)getppid());
+    setenv("CLAWGATE_SUPERVISED", parent, 1);
     dup2(c->socket, STDIN_FILENO);
     execv(path, argv);
 }

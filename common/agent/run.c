@@ -1,5 +1,6 @@
 #include "agent/run.h"
 
+#include "agent/guard.h"
 #include "agent/run_parts.h"
 #include "agent/text.h"
 #include "base/clock.h"
@@ -104,12 +105,26 @@ static bool admit_budget(struct run *r, struct db *db, struct fault *f)
     return true;
 }
 
+/* Contract 03 §3.12. Names and lengths are logged, never the text. */
+static bool admit_input(struct run *r, struct fault *f)
+{
+    int64_t action = r->engine->config->injection_action;
+    const char *names = action == INJECTION_OFF ? NULL : guard_scan(r->arena, r->in->text);
+    if (!names)
+        return true;
+    bool block = action == INJECTION_BLOCK;
+    log_event(action == INJECTION_LOG ? LOG_INFO : LOG_WARN, 5104,
+              block ? "security.injection_blocked" : "security.injection_detected", LOG_S, "run_id", r->id, LOG_S,
+              "patterns", names, LOG_I, "bytes", (int64_t)strlen(r->in->text), LOG_END);
+    return block ? fault_set(f, FAULT_INVALID, MSG_injection_blocked, "messages", names, NULL) : true;
+}
+
 /* Everything that needs the database, on one connection. */
 static bool admit_checks(struct run *r, struct fault *f)
 {
     if (strcmp(r->in->agent->status, "active") != 0)
         return fault_set(f, FAULT_STATE, MSG_agent_not_active, NULL, NULL, NULL);
-    if (!setup_tools(r, f))
+    if (!setup_tools(r, f) || !admit_input(r, f))
         return false;
     struct db *db = engine_db(r->engine);
     if (!db)

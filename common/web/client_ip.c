@@ -35,7 +35,7 @@ static bool cidr_covers(const char *cidr, const struct address *addr)
         return false;
     memcpy(host, cidr, n);
     host[n] = '\0';
-    struct address net;
+    struct address net = {.v4 = false};
     if (!address_parse(host, &net) || net.v4 != addr->v4)
         return false;
     long most = strchr(host, ':') == NULL ? 32 : 128;
@@ -96,7 +96,7 @@ static bool hop_parse(const char *s, size_t n, struct address *out)
 
 const char *client_ip_find(struct arena *a, const char *peer, const char *forwarded_for, const char *const *trusted)
 {
-    struct address addr;
+    struct address addr = {.v4 = false};
     if (peer == NULL)
         return "";
     if (!address_parse(peer, &addr))
@@ -107,7 +107,7 @@ const char *client_ip_find(struct arena *a, const char *peer, const char *forwar
         while (start > 0 && forwarded_for[start - 1] != ',')
             start--;
         /* Something unreadable: the last proxy we trust is all that is known. */
-        struct address hop;
+        struct address hop = {.v4 = false};
         if (!hop_parse(forwarded_for + start, end - start, &hop))
             break;
         addr = hop;

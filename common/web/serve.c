@@ -107,17 +107,21 @@ static void answer(struct request *req)
     }
 }
 
+#define LINE_FIELDS(req, role, method, ms) \
+    LOG_S, "request_id", (req)->id, LOG_S, "tenant", (req)->who.tenant_id, LOG_S, "role", role, LOG_S, "user", \
+        (req)->who.user, LOG_S, "method", method, LOG_S, "path", (req)->path_text, LOG_I, "status", \
+        (int64_t)(req)->status, LOG_I, "ms", ms, LOG_S, "code", (req)->error_code, LOG_END
+
+/* Contract 01 §2.7. */
 static void log_line(const struct request *req)
 {
-    bool broken = req->status >= 500;
     const char *method = req->head_only ? method_name(METHOD_HEAD) : method_name(req->method);
-    if (!log_wants(broken ? LOG_WARN : LOG_INFO))
-        return;
-    log_event(broken ? LOG_WARN : LOG_INFO, broken ? 3001 : 0, "request", LOG_S, "request_id", req->id, LOG_S,
-              "tenant", req->who.tenant_id, LOG_S, "role",
-              req->who.credential != CRED_NONE ? role_name(req->who.role) : NULL, LOG_S, "user", req->who.user,
-              LOG_S, "method", method, LOG_S, "path", req->path_text, LOG_I, "status", (int64_t)req->status, LOG_I,
-              "ms", clock_mono_ms() - req->started_ms, LOG_S, "code", req->error_code, LOG_END);
+    const char *role = req->who.credential != CRED_NONE ? role_name(req->who.role) : NULL;
+    int64_t ms = clock_mono_ms() - req->started_ms;
+    if (req->status >= 500)
+        log_event(LOG_WARN, 3001, "request", LINE_FIELDS(req, role, method, ms));
+    else
+        log_event(LOG_INFO, 0, "request", LINE_FIELDS(req, role, method, ms));
 }
 
 void serve_request(const struct gateway *gw, struct transport *t, struct arena *arena)

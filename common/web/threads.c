@@ -163,7 +163,7 @@ static bool crew_start(struct crew *c, const struct gateway *gw)
 static void crew_trim(struct crew *c, int64_t *quiet_since)
 {
     pthread_mutex_lock(&c->lock);
-    bool over = c->peak > IDLE_MAX && c->count == c->idle;
+    bool over = c->peak > IDLE_MAX && c->count <= c->peak / 2;
     pthread_mutex_unlock(&c->lock);
     int64_t now = clock_mono_ms();
     if (!over)

@@ -171,8 +171,9 @@ static bool stream_send(struct stream *s)
     return true;
 }
 
-/* true: the answer or the connection is at its end. */
-static bool stream_read(struct stream *s)
+/* true: the answer or the connection is at its end. A short read leaves nothing behind, unless the peer's end of
+ * the connection (`closing`) is still to be read. */
+static bool stream_read(struct stream *s, bool closing)
 {
     char chunk[16384];
     for (;;) {
@@ -189,6 +190,9 @@ static bool stream_read(struct stream *s)
         if (s->response.state == RESPONSE_DONE || s->response.state == RESPONSE_BAD) {
             return true;
         }
+        if (n < (ssize_t)sizeof chunk && !closing) {
+            return false;
+        }
     }
 }
 
@@ -197,9 +201,10 @@ static void stream_event(struct stream *s, uint32_t events)
     if (s->over) {
         return;
     }
+    bool closing = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     if ((events & EPOLLERR) && s->response.state == RESPONSE_STATUS) {
         stream_over(s, FAILURE_CONNECT);
-    } else if (!stream_send(s) || ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && stream_read(s))) {
+    } else if (!stream_send(s) || ((closing || (events & EPOLLIN)) && stream_read(s, closing))) {
         stream_over(s, stream_verdict(s));
     }
 }
