@@ -72,13 +72,16 @@ $(BUILD)/test/unit/%: $(BUILD)/obj/test/unit/%.o $(LIB)
 UPSTREAM_PARTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard test/upstream/parts/*.c))
 BENCH_PARTS    := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard test/bench/parts/*.c))
 
-$(BUILD)/test/upstream/upstream: $(BUILD)/test/upstream/upstream.o $(UPSTREAM_PARTS)
+$(BUILD)/test/upstream/upstream: $(BUILD)/obj/test/upstream/upstream.o $(UPSTREAM_PARTS)
+	@mkdir -p $(@D)
 	@echo "  link  $@"
-	@$(CC) $(LDFLAGS) -o $@ $^ -ljson-c -lssl -lcrypto
+	@$(CC) $(LDFLAGS) -o $@ $^ -ljson-c -lssl -lcrypto -lm
 
-$(filter $(BUILD)/test/bench/%,$(TESTBIN)): %: %.o
-	$(CC) $(LDFLAGS) -o $@ $^ -lfcgi -lsqlite3 -ljson-c -lcurl -lcrypto
-$(BUILD)/test/bench/load: $(BENCH_PARTS) $(BUILD)/test/upstream/parts/bytes.o $(BUILD)/test/upstream/parts/timers.o
+$(filter $(BUILD)/test/bench/%,$(TESTBIN)): $(BUILD)/test/bench/%: $(BUILD)/obj/test/bench/%.o
+	@mkdir -p $(@D)
+	@echo "  link  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ -lfcgi -lsqlite3 -ljson-c -lcurl -lcrypto
+$(BUILD)/test/bench/load: $(BENCH_PARTS) $(BUILD)/obj/test/upstream/parts/bytes.o $(BUILD)/obj/test/upstream/parts/timers.o
 
 $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(LIB)
 	@mkdir -p $(@D)
@@ -90,4 +93,4 @@ $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(LIB)
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
--include $(LIB_OBJ:.o=.d) $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
+-include $(LIB_OBJ:.o=.d) $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d $(BUILD)/obj/*/*/*/*.d)

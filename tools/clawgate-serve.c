@@ -9,6 +9,8 @@
  *  4. HUP: every program reads its settings again and execs its new binary over the same socket.
  *     lighttpd is not touched, so no request is refused.
  *  5. Whatever it started dies with it, also under kill -9 (PDEATHSIG).
+ *  6. A program other than chat costs nothing until its socket becomes readable: only then its supervisor
+ *     is started, and one that had nothing to do for a while ends by itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,12 +43,15 @@ struct child {
     int64_t started;  /* clock_mono_ms */
     int64_t start_at; /* when to start it again */
     int backoff_ms;
+    bool on_demand;   /* started when its socket becomes readable */
+    bool resting;     /* not running, and nobody waits */
 };
 
 static const struct config *config;
 static struct child children[NAMES_MAX];
 static size_t child_count;
 static char program_dir[PATH_MAX], lighttpd_conf[PATH_MAX], run_dir[PATH_MAX], log_path[PATH_MAX];
+static bool stopping;
 static sigset_t child_signals; /* mask of the process before we changed it */
 
 __attribute__((format(printf, 1, 2))) static int complain(const char *fmt, ...)
@@ -182,6 +187,11 @@ static void child_start(struct child *c)
 static void child_ended(struct child *c, int status)
 {
     int64_t now = clock_mono_ms();
+    if (c->on_demand && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        c->pid = 0;
+        c->resting = true;
+        return;
+    }
     bool young = now - c->started < YOUNG_MS;
     c->backoff_ms = !young ? 0 : c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
     if (c->backoff_ms > BACKOFF_MAX_MS)
@@ -202,7 +212,7 @@ static struct child *child_of(pid_t pid)
     return NULL;
 }
 
-static void reap(bool stopping)
+static void reap(void)
 {
     int status;
     pid_t pid;
@@ -221,20 +231,34 @@ static int start_due(void)
     int64_t now = clock_mono_ms(), next = INT64_MAX;
     for (size_t i = 0; i < child_count; i++) {
         struct child *c = &children[i];
-        if (!c->pid && c->start_at <= now)
+        if (c->pid || c->resting)
+            continue;
+        if (c->start_at <= now)
             child_start(c);
-        else if (!c->pid && c->start_at < next)
+        else if (c->start_at < next)
             next = c->start_at;
     }
     return next == INT64_MAX ? -1 : (int)(next - now);
 }
 
-/* The next signal, 0 when the time is over. */
+/* The next signal, 0 when the time is over or a resting program was woken by a connection. */
 static int signal_wait(int sfd, int timeout_ms)
 {
-    struct pollfd p = {.fd = sfd, .events = POLLIN};
+    struct pollfd p[NAMES_MAX + 1] = {{.fd = sfd, .events = POLLIN}};
+    struct child *who[NAMES_MAX + 1] = {NULL};
+    nfds_t n = 1;
+    for (size_t i = 0; i < child_count; i++)
+        if (children[i].resting && !stopping) {
+            who[n] = &children[i];
+            p[n++] = (struct pollfd){.fd = children[i].socket, .events = POLLIN};
+        }
+    if (poll(p, n, timeout_ms) <= 0)
+        return 0;
+    for (nfds_t i = 1; i < n; i++)
+        if (p[i].revents)
+            who[i]->resting = false;
     struct signalfd_siginfo info;
-    if (poll(&p, 1, timeout_ms) <= 0 || read(sfd, &info, sizeof info) != sizeof info)
+    if (!p[0].revents || read(sfd, &info, sizeof info) != sizeof info)
         return 0;
     return (int)info.ssi_signo;
 }
@@ -246,7 +270,7 @@ static void stop_group(int sfd, struct child *list, size_t n, int64_t grace_ms)
             kill(list[i].pid, SIGTERM);
     int64_t until = clock_mono_ms() + grace_ms;
     for (;;) {
-        reap(true);
+        reap();
         bool alive = false;
         for (size_t i = 0; i < n; i++)
             alive |= list[i].pid != 0;
@@ -270,6 +294,7 @@ static void stop_group(int sfd, struct child *list, size_t n, int64_t grace_ms)
 
 static void stop_all(int sfd)
 {
+    stopping = true;
     /* children[0] is chat, [1] lighttpd, then the rest. */
     stop_group(sfd, &children[0], 1, config->drain_seconds * 1000 + STOP_GRACE_MS);
     stop_group(sfd, &children[1], 1, STOP_GRACE_MS);
@@ -297,7 +322,7 @@ static bool children_find(void)
         int fd = front ? -1 : socket_listen(order[i]);
         if (!front && fd < 0)
             return false;
-        children[child_count++] = (struct child){.name = order[i], .socket = fd};
+        children[child_count++] = (struct child){.name = order[i], .socket = fd, .on_demand = i > 1, .resting = i > 1};
     }
     if (child_count < 2 || strcmp(children[0].name, "chat") != 0) {
         complain("no programs in %s; run make first", program_dir);
@@ -364,7 +389,7 @@ static int serve(void)
     for (;;) {
         switch (signal_wait(sfd, start_due())) {
         case SIGCHLD:
-            reap(false);
+            reap();
             break;
         case SIGHUP:
             reload();

@@ -6,7 +6,9 @@
 #include "base/clock.h"
 #include "store/internal.h"
 
-enum { BUSY_GIVE_UP_MS = 10000, AUTOCHECKPOINT_PAGES = 1000 };
+enum { AUTOCHECKPOINT_PAGES = 1000 };
+
+static int patience_ms = 10000;
 
 /* Before the first connection. Without statistics SQLite's allocator takes no process-wide lock. */
 static void library_setup(void)
@@ -16,16 +18,16 @@ static void library_setup(void)
 
 /* SQLite's own handler backs off to 100 ms and lets a writer starve for seconds beside a busy one; short random
  * sleeps give everybody the same chance at each gap. */
-static int busy_wait(void *unused, int tries)
+int connect_busy_wait(void *patience, int tries)
 {
-    (void)unused;
+    const int *give_up_ms = patience;
     static _Thread_local int64_t since;
     static _Thread_local uint32_t seed;
     int64_t now = clock_mono_ms();
     if (tries == 0) {
         since = now;
         seed ^= (uint32_t)now ^ (uint32_t)(uintptr_t)&since;
-    } else if (now - since >= BUSY_GIVE_UP_MS) {
+    } else if (now - since >= *give_up_ms) {
         return 0;
     }
     seed = seed * 1664525u + 1013904223u;
@@ -55,7 +57,7 @@ static bool use_wal(sqlite3 *h)
         sqlite3_finalize(st);
         if (wal)
             return true;
-        if ((rc & 0xff) != SQLITE_BUSY || !busy_wait(NULL, tries))
+        if ((rc & 0xff) != SQLITE_BUSY || !connect_busy_wait(&patience_ms, tries))
             return false;
     }
 }
@@ -103,7 +105,7 @@ sqlite3 *connect_open(const char *path, enum db_mode mode, char *err, size_t err
     }
     /* Few connections live long and each statement is prepared once: a small lookaside saves 100 kB each. */
     sqlite3_db_config(h, SQLITE_DBCONFIG_LOOKASIDE, NULL, 256, 64);
-    sqlite3_busy_handler(h, busy_wait, NULL);
+    sqlite3_busy_handler(h, connect_busy_wait, &patience_ms);
 
     int known = db_schema_version();
     int version = schema_read_version(h);

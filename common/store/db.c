@@ -80,7 +80,7 @@ static enum db_rc failed(struct db *db, const char *text, int rc)
 {
     enum db_rc code = db_code(rc);
     int64_t number = rc;
-    const char *message = sqlite3_errmsg(db->h);
+    const char *message = rc == SQLITE_MISUSE ? "values do not match the statement" : sqlite3_errmsg(db->h);
     if (code == DB_BUSY)
         log_event(LOG_WARN, 2001, "db.busy", LOG_S, "sql", text, LOG_I, "code", number, LOG_END);
     else if (code == DB_FULL)

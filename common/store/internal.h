@@ -19,6 +19,8 @@ enum db_rc db_code(int sqlite_rc);
 /* connect.c -------------------------------------------------------------- */
 /* An open connection with every guarantee of db.h, schema checked; NULL with a reason in err. */
 sqlite3 *connect_open(const char *path, enum db_mode mode, char *err, size_t errsize);
+/* Busy handler; patience points to an int, how many ms until it gives up. */
+int connect_busy_wait(void *patience, int tries);
 
 /* migrate.c -------------------------------------------------------------- */
 struct schema {
@@ -41,6 +43,8 @@ struct checkpointer *checkpointer_start(const char *path, char *err, size_t errs
 void checkpointer_stop(struct checkpointer *c);
 /* Tells it how many pages the log has after a commit; never waits for a checkpoint. */
 void checkpointer_note(struct checkpointer *c, int pages);
+/* Between two groups: stands aside while the log is being made to start anew. */
+void checkpointer_give_way(struct checkpointer *c);
 /* Whether this process has one: then other connections leave checkpoints alone. */
 bool checkpointer_running(void);
 

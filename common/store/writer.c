@@ -146,6 +146,7 @@ static void *loop(void *arg)
         size_t n;
         struct job *group = take_group(w, &n);
         pthread_mutex_unlock(&w->lock);
+        checkpointer_give_way(w->checkpointer);
         run_group(w->db, group);
         pthread_mutex_lock(&w->lock);
         w->backlog -= n;

@@ -4,7 +4,7 @@
 #include "web/reply.h"
 #include "web/transport.h"
 
-enum { GATHER_MAX = 1 << 20, FRAME_MAX = 64 << 20 };
+enum { GATHER_MAX = 1 << 20, FRAME_MAX = 64 << 20, FRAMING = sizeof "data: \n\n" - 1 };
 
 struct sse_out {
     struct buf frames;   /* gathered since the last flush */
@@ -37,7 +37,7 @@ void sse_frame(struct request *req, const char *event, const char *data, size_t 
     struct sse_out *s = req->sse;
     if (s->gone)
         return;
-    if (s->frames.len + n > GATHER_MAX)
+    if (s->frames.len > 0 && s->frames.len + n + FRAMING > GATHER_MAX)
         sse_flush(req);
     if (event)
         buf_addf(&s->frames, "event: %s\n", event);
@@ -71,7 +71,7 @@ bool sse_keepalive(struct request *req)
 reply sse_end(struct request *req)
 {
     sse_flush(req);
-    return 0;
+    return req->status;
 }
 
 bool sse_client_gone(const struct request *req)

@@ -13,7 +13,7 @@ struct transport;
 
 /* FastCGI on a connection that was accepted by the caller (blocking socket). Reads the request's
  * parameters; NULL when the peer sent nonsense or left (fd is closed then). One transport per
- * thread may be reused: pass the previous one, or NULL. */
+ * thread may be reused: pass the previous one, or NULL; after a NULL result it is still the caller's. */
 struct transport *transport_fastcgi(struct transport *reuse, int fd);
 /* The environment, fd 0 and fd 1 of a plain CGI process. */
 struct transport *transport_cgi(void);

@@ -94,8 +94,8 @@ static void test_a_failing_step_leaves_the_version_before_it(void **state)
         "CREATE TABLE b (x); CREATE TABLE b (x); PRAGMA user_version = 3;",
         "CREATE TABLE b (x); PRAGMA user_version = 4;",
         "CREATE TABLE b (x);",
-        "CREATE TABLE b (x REFERENCES a (rowid)); CREATE TABLE p (id PRIMARY KEY); CREATE TABLE c (x REFERENCES p);"
-        " INSERT INTO c VALUES (1); PRAGMA user_version = 3;",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE b (x REFERENCES p); INSERT INTO b VALUES (1);"
+        " PRAGMA user_version = 3;",
     };
     static const char *const why[] = {"already exists", "user_version", "user_version", "references"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -104,7 +104,7 @@ static void test_a_failing_step_leaves_the_version_before_it(void **state)
         const struct schema schema = {create_two, steps, 2};
         char err[200] = "";
         assert_false(schema_bring_up(h, &schema, err, sizeof err));
-        if (i < 3 && !strstr(err, why[i]))
+        if (!strstr(err, why[i]))
             fail_msg("'%s' does not say '%s'", err, why[i]);
         assert_int_equal(schema_read_version(h), 2);
         assert_true(has(h, "SELECT y FROM a"));

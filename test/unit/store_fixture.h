@@ -65,7 +65,7 @@ static inline struct db *store_open(struct store *s)
 
 static inline struct store *store_new(void)
 {
-    log_init("test", LOG_ERROR);
+    log_init("test", LOG_ERROR + 1); /* failures are provoked here */
     struct store *s = calloc(1, sizeof *s);
     assert_non_null(s);
     snprintf(s->home, sizeof s->home, "/tmp/store-XXXXXX");

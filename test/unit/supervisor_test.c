@@ -106,7 +106,8 @@ static void config_good(void)
 {
     char text[256];
     snprintf(text, sizeof text,
-             "{\"gateway\":{\"drain_seconds\":%d,\"prefork_max\":%d,\"prefork_idle_seconds\":1}}", DRAIN_S, PREFORK_MAX);
+             "{\"gateway\":{\"drain_seconds\":%d,\"prefork_max\":%d,\"prefork_idle_seconds\":1}}", DRAIN_S,
+             PREFORK_MAX);
     config_write(text);
 }
 

@@ -1,6 +1,5 @@
 /* Which answer a request gets: the path's options, the last user message's options, the API by path ending. */
-#include <strings.h>
-
+#include "test/upstream/parts/embeddings.h"
 #include "test/upstream/parts/server.h"
 
 struct route {
@@ -82,6 +81,19 @@ static void script_refuse(struct script *script, const char *why)
     script_set_text(script, &text);
 }
 
+static void answer_embeddings(const struct http *h, const struct bytes *in, struct script *script)
+{
+    struct bytes text = {0};
+    if (embeddings_write(in->p + h->head_len, h->body_len, script->dims, &text)) {
+        script_set_text(script, &text);
+        free(script->type);
+        script->type = strdup("application/json");
+    } else {
+        bytes_free(&text);
+        script_refuse(script, "upstream: the body has no input, or dimensions are out of range");
+    }
+}
+
 /* times=N: only the first N requests with the same options fail. */
 static void apply_times(struct server *s, struct script *script, const struct route *r, const struct chat *chat)
 {
@@ -130,6 +142,9 @@ struct answer *route_request(struct server *s, const struct http *h, const struc
         known = NULL;
     } else {
         apply_times(s, &script, &r, known);
+    }
+    if (ok && r.post && ends_with(r.path, "/embeddings") && script.status == 200) {
+        answer_embeddings(h, in, &script);
     }
     bool page = script.text || script.html || script.empty || script.garbage || script.inband;
     if (ok && r.api == API_OTHER && script.status == 200 && !page) {

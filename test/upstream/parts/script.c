@@ -20,19 +20,19 @@ static const char *const cut_words[] = {"headers", "mid", "reset", "soft", NULL}
 #define WORD(field) {#field, OPTION_WORD, offsetof(struct script, field), field##_words}
 
 static const struct option_def options_known[] = {
-    TEXT(text),     TEXT(tool),     TEXT(args),        TEXT(reasoning),  TEXT(inband), TEXT(finish),  TEXT(location),
-    TEXT(type),     TEXT(models),   NUMBER(tokens),    NUMBER(pace),     NUMBER(delay), NUMBER(first), NUMBER(status),
-    NUMBER(retry_after), NUMBER(times), NUMBER(split), NUMBER(drip),     NUMBER(big),  NUMBER(tools), NUMBER(at),
-    WORD(stall),    WORD(cut),      FLAG(emoji),       FLAG(crlf),       FLAG(cr),     FLAG(nospace), FLAG(noevent_end),
-    FLAG(nofinish), FLAG(html),     FLAG(garbage),     FLAG(endless),    FLAG(fragment), FLAG(nousage), FLAG(echo),
-    FLAG(empty),    FLAG(sse),      FLAG(loop),        {"usage", OPTION_USAGE, 0, NULL},
+    TEXT(text), TEXT(tool), TEXT(args), TEXT(reasoning), TEXT(inband), TEXT(finish), TEXT(location), TEXT(type),
+    TEXT(models), NUMBER(tokens), NUMBER(pace), NUMBER(delay), NUMBER(first), NUMBER(status),
+    NUMBER(retry_after), NUMBER(times), NUMBER(split), NUMBER(drip), NUMBER(big), NUMBER(tools), NUMBER(at),
+    NUMBER(dims), WORD(stall), WORD(cut), FLAG(emoji), FLAG(crlf), FLAG(cr), FLAG(nospace), FLAG(noevent_end),
+    FLAG(nofinish), FLAG(html), FLAG(garbage), FLAG(endless), FLAG(fragment), FLAG(nousage), FLAG(echo),
+    FLAG(empty), FLAG(sse), FLAG(loop), {"usage", OPTION_USAGE, 0, NULL},
 };
 
 #define OPTION_COUNT (sizeof options_known / sizeof options_known[0])
 
 void script_init(struct script *s)
 {
-    *s = (struct script){.status = 200, .tokens = -1, .tools = 1, .at = -1, .retry_after = -1, .usage_in = -1};
+    *s = (struct script){.status = 200, .tokens = -1, .tools = 1, .dims = 8, .at = -1, .retry_after = -1, .usage_in = -1};
 }
 
 static int hex_value(char c)

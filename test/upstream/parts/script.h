@@ -10,7 +10,7 @@ enum script_cut { CUT_NONE, CUT_HEADERS, CUT_MID, CUT_RESET, CUT_SOFT };
 
 struct script {
     char *text, *tool, *args, *reasoning, *inband, *finish, *location, *type, *models;
-    long tokens, pace, delay, first, status, retry_after, times, split, drip, big, tools, at;
+    long tokens, pace, delay, first, status, retry_after, times, split, drip, big, tools, at, dims;
     long usage_in, usage_out, usage_cached;
     long stall, cut; /* enum script_stall, enum script_cut */
     bool emoji, crlf, cr, nospace, noevent_end, nofinish, html, garbage, endless, fragment, nousage, echo;

@@ -1,0 +1,509 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/utf8.h"
+#include "llm/openai.h"
+#include "llm/redact.h"
+
+static void sink_text(void *ctx, const char *s, size_t n)
+{
+    assert_true(n > 0 && utf8_valid(s, n));
+    buf_add(ctx, s, n);
+}
+
+static const struct llm_sink sink_proto = {.text = sink_text};
+
+/* What one body means, on one line. */
+static char *outcome(struct arena *a, int status, const char *type, const char *body, size_t n, size_t split,
+                     const char *network_error)
+{
+    struct buf seen = BUF_INIT(REPLY_TEXT_MAX);
+    struct llm_sink sink = sink_proto;
+    sink.ctx = &seen;
+    struct reply reply;
+    struct openai_reader rd;
+    struct wire_result res;
+    struct llm_answer answer = {0};
+    reply_init(&reply, &sink);
+    openai_reader_init(&rd, a, &reply, &res, status, type);
+    size_t parts[] = {split, n - split};
+    for (int i = 0; i < 2; i++) {
+        char *exact = malloc(parts[i] ? parts[i] : 1);
+        memcpy(exact, body + (i ? split : 0), parts[i]);
+        bool go_on = parts[i] == 0 || openai_reader_feed(&rd, exact, parts[i]);
+        free(exact);
+        if (!go_on)
+            break;
+    }
+    openai_reader_finish(&rd, network_error);
+    reply_close(&reply, a, &answer);
+    assert_string_equal(buf_str(&seen), answer.text);
+    buf_clear(&seen);
+    if (res.ok)
+        buf_addf(&seen, "%s [%s] %s", answer.text, answer.thinking, llm_finish_name(answer.finish));
+    else
+        buf_addf(&seen, "%s%s%d %s", answer.text, *answer.text ? " / " : "", res.status, res.reason);
+    if (!res.ok)
+        buf_adds(&seen, res.blocked ? " (blocked)" : res.transient ? " (transient)" : "");
+    for (size_t i = 0; i < answer.tool_call_count; i++)
+        buf_addf(&seen, " %s:%s(%s)%s", answer.tool_calls[i].id, answer.tool_calls[i].name,
+                 answer.tool_calls[i].arguments, answer.tool_calls[i].malformed ? "!" : "");
+    if (answer.usage.total_tokens > 0)
+        buf_addf(&seen, " %d+%d=%d c%d w%d r%d", (int)answer.usage.prompt_tokens, (int)answer.usage.completion_tokens,
+                 (int)answer.usage.total_tokens, (int)answer.usage.cached_tokens,
+                 (int)answer.usage.cache_creation_tokens, (int)answer.usage.reasoning_tokens);
+    char *line = arena_strdup(a, buf_str(&seen));
+    buf_release(&seen);
+    openai_reader_release(&rd);
+    reply_release(&reply);
+    return line;
+}
+
+static void expect_n(int status, const char *type, const char *body, size_t n, const char *wanted)
+{
+    struct arena *a = arena_new();
+    for (size_t split = 0; split <= n; split++)
+        assert_string_equal(outcome(a, status, type, body, n, split, NULL), wanted);
+    arena_free(a);
+}
+
+static void expect(int status, const char *body, const char *wanted)
+{
+    expect_n(status, "application/json", body, strlen(body), wanted);
+}
+
+#define DELTA(json) "data: {\"choices\":[{\"index\":0,\"delta\":" json "}]}\n\n"
+#define FINISH(why) "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"" why "\"}]}\n\n"
+#define DONE "data: [DONE]\n\n"
+
+static void plain(void **state)
+{
+    (void)state;
+    expect(200,
+           "{\"choices\":[{\"message\":{\"content\":\"Hi \xF0\x9F\x98\x80\",\"reasoning_content\":\"hm\"},"
+           "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15,"
+           "\"prompt_tokens_details\":{\"cached_tokens\":4},\"completion_tokens_details\":{\"reasoning_tokens\":2}}}",
+           "Hi \xF0\x9F\x98\x80 [hm] stop 10+5=15 c4 w0 r2");
+    expect(200, "\xEF\xBB\xBF \n{\"choices\":[{\"message\":{\"content\":\"x\",\"reasoning\":\"y\"},\"finish_reason\":\"length\"}]}\n",
+           "x [y] length");
+    expect(200, "{\"choices\":[{\"message\":{\"content\":null,\"refusal\":\"no\"},\"finish_reason\":\"content_filter\"}]}",
+           "no [] content_filter");
+    expect(200, "{\"choices\":[{\"message\":{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"text\":\"t\"}]},"
+                "{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"},7]},\"finish_reason\":\"stop\"}]}",
+           "ab [t] stop");
+    expect(200, "{\"choices\":[{\"message\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":-1}}",
+           "a [] stop 3+0=3 c0 w0 r0");
+}
+
+static void plain_tool_calls(void **state)
+{
+    (void)state;
+    expect(200, "{\"choices\":[{\"message\":{\"content\":\"\",\"tool_calls\":["
+                "{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}},"
+                "{\"id\":\"c2\",\"function\":{\"name\":\"g\",\"arguments\":{\"b\":[2]}}},"
+                "{\"id\":\"c3\",\"function\":{\"name\":\"h\",\"arguments\":\"\"}},"
+                "{\"id\":\"c4\",\"function\":{\"name\":\"i\",\"arguments\":\"{\\\"a\\\":\"}},{},3]},"
+                "\"finish_reason\":\"stop\"}]}",
+           " [] tool_calls c1:f({\"a\":1}) c2:g({\"b\":[2]}) c3:h({}) c4:i({\"a\":)!");
+    expect(200, "{\"choices\":[{\"message\":{\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"[]\"}}]},"
+                "\"finish_reason\":\"length\"}]}",
+           " [] length c:f([])!");
+    expect(200, "{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"tool_calls\"}]}", "x [] stop");
+}
+
+static void plain_errors(void **state)
+{
+    (void)state;
+    expect(200, "{\"error\":{\"message\":\"slow down\",\"type\":\"rate_limit_error\"}}", "429 slow down (transient)");
+    expect(200, "{\"error\":{\"message\":\"broken\",\"code\":503}}", "503 broken (transient)");
+    expect(200, "{\"error\":{\"message\":\"bad\",\"code\":\"invalid_request_error\"}}", "400 bad");
+    expect(200, "{\"error\":\"odd\",\"choices\":[{\"message\":{\"content\":\"x\"}}]}", "502 odd (transient)");
+    expect(200, "{\"error\":null,\"choices\":[{\"message\":{\"content\":\"x\"}}]}", "x [] stop");
+    expect(200, "{\"choices\":[]}", "502 the answer holds no choices");
+    expect(200, "{\"base_resp\":{\"status_code\":1004,\"status_msg\":\"login fail\"}}", "502 login fail");
+    expect(200, "{\"choices\":[{\"message\":{\"content\":\"cut", "502 the answer is not valid JSON (transient)");
+    expect(200, "{} trailing", "502 the answer is not valid JSON (transient)");
+    expect(200, "", "0 the answer is empty (transient)");
+    expect(200, " \n", "0 the answer is empty (transient)");
+    expect_n(200, "text/html", "<html>hello</html>", 18,
+             "200 the answer is text/html instead of JSON; is the base URL right? (blocked)");
+}
+
+static void http_errors(void **state)
+{
+    (void)state;
+    expect(429, "{\"error\":{\"message\":\"slow down\"}}", "429 HTTP 429: slow down (transient)");
+    expect(401, "{\"message\":\"bad key\",\"code\":\"x\"}", "401 HTTP 401: bad key");
+    expect(400, "{\"detail\":[{\"msg\":\"field required\"}]}", "400 HTTP 400: field required");
+    expect(400, "[{\"error\":{\"message\":\"in an array\"}}]", "400 HTTP 400: in an array");
+    expect(500, "event: error\ndata: {\"error\":\"framed\"}\n\n", "500 HTTP 500: framed (transient)");
+    expect(502, "<html>Bad {Gateway}</html>", "502 HTTP 502 (transient)");
+    expect(503, "no healthy upstream", "503 HTTP 503: no healthy upstream (transient)");
+    expect(404, "", "404 HTTP 404");
+    expect(302, "", "302 HTTP 302: redirects are not followed");
+    expect(529, "{}", "529 HTTP 529 (transient)");
+    expect(418, "{\"error\":{}}", "418 HTTP 418");
+}
+
+static void stream(void **state)
+{
+    (void)state;
+    expect(200, DELTA("{\"role\":\"assistant\",\"content\":\"\"}") DELTA("{\"content\":\"Hi \"}") ": ping\n\n"
+           DELTA("{\"content\":\"\xF0\x9F\x98\x80\"}") FINISH("stop")
+           "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2}}\n\n" DONE,
+           "Hi \xF0\x9F\x98\x80 [] stop 7+2=9 c0 w0 r0");
+    expect(200, "data:{\"choices\":[{\"delta\":{\"reasoning\":\"a\"}}]}\r\n\r\n"
+                "data:{\"choices\":[{\"delta\":{\"reasoning_content\":\"b\",\"content\":\"c\"},\"finish_reason\":\"length\"}]}\r\n\r\n",
+           "c [ab] length");
+    expect(200, DELTA("{\"content\":\"x\"}") "data: not json\n\n" DELTA("{\"content\":\"y\"}") DONE, "xy [] stop");
+    expect(200, DELTA("{\"content\":\"x\"}") DONE DELTA("{\"content\":\"late\"}"), "x [] stop");
+    expect(200, DELTA("{\"content\":\"x\"}") "data: [DONE]", "x [] stop");
+    expect(200, "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"other\"}},{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n"
+           DONE, "x [] stop");
+    expect(200, DELTA("{\"content\":\"x\"}") "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"x_groq\":{\"usage\":"
+           "{\"prompt_tokens\":1,\"completion_tokens\":1,\"total_tokens\":2}}}\n\n" DONE,
+           "x [] stop 1+1=2 c0 w0 r0");
+}
+
+static void stream_tool_calls(void **state)
+{
+    (void)state;
+    expect(200, DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}")
+           DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"x\\\"\"}}]}")
+           DELTA("{\"tool_calls\":[{\"index\":3,\"id\":\"b\",\"function\":{\"arguments\":\"{}\"}}]}")
+           DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\":1}\"}},{\"index\":3,\"function\":{\"name\":\"g\"}}]}")
+           FINISH("tool_calls") DONE,
+           " [] tool_calls a:f({\"x\":1}) b:g({})");
+    /* All with index 0, and none with an index. */
+    expect(200, DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}")
+           DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"b\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}") FINISH("stop"),
+           " [] tool_calls a:f({}) b:f({})");
+    expect(200, DELTA("{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{\"}}]}")
+           DELTA("{\"tool_calls\":[{\"function\":{\"arguments\":\"}\"}}]}")
+           DELTA("{\"tool_calls\":[{\"id\":\"b\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]}") FINISH("stop"),
+           " [] tool_calls a:f({}) b:g({})");
+    /* Id and name repeated in every fragment; a name in two pieces. */
+    expect(200, DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"get_\",\"arguments\":\"\"}}]}")
+           DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"it\",\"arguments\":\"\"}}]}")
+           DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"get_it\",\"arguments\":\"{}\"}}]}") FINISH("stop"),
+           " [] tool_calls a:get_it({})");
+}
+
+static void stream_errors(void **state)
+{
+    (void)state;
+    expect(200, DELTA("{\"content\":\"x\"}"), "x / 0 stream truncated (transient)");
+    expect(200, DELTA("{\"content\":\"x\"}") "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"overloaded_error\"}}\n\n" DONE,
+           "x / 529 overloaded (transient)");
+    expect(200, "event: error\ndata: {\"message\":\"named\"}\n\n", "502 named (transient)");
+    expect(200, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\",\"error\":{\"code\":400,\"message\":\"inner\"}}]}\n\n",
+           "400 inner");
+    expect(200, ": only\n\n: comments\n\n", "0 stream truncated (transient)");
+    struct arena *a = arena_new();
+    const char *cut = DELTA("{\"content\":\"x\"}");
+    assert_string_equal(outcome(a, 200, "", cut, strlen(cut), 0, "reset"), "x / 0 stream truncated: reset (transient)");
+    const char *whole = FINISH("stop");
+    assert_string_equal(outcome(a, 200, "", whole, strlen(whole), 0, "reset"), " [] stop");
+    assert_string_equal(outcome(a, 0, "", "", 0, 0, "no route"), "0 no route (transient)");
+    assert_string_equal(outcome(a, 200, "", "{\"choices\":", 11, 0, "reset"), "0 reset (transient)");
+    assert_string_equal(outcome(a, 503, "", "{}", 2, 0, "reset"), "503 HTTP 503 (transient)");
+    arena_free(a);
+}
+
+static void broken_text(void **state)
+{
+    (void)state;
+    /* An emoji cut by the sender between two deltas, by bytes. */
+    expect(200, DELTA("{\"content\":\"a\xF0\"}") DELTA("{\"content\":\"\x9F\x98\"}") DELTA("{\"content\":\"\x80" "b\"}") DONE,
+           "a\xF0\x9F\x98\x80" "b [] stop");
+    expect(200, DELTA("{\"content\":\"a\xE4\xBD\"}") DELTA("{\"content\":\"z\"}") DONE, "a\xEF\xBF\xBD\xEF\xBF\xBDz [] stop");
+    expect(200, DELTA("{\"content\":\"a\xE4\"}") DELTA("{\"content\":\"\xE4\xBD\xA0\"}") DONE,
+           "a\xEF\xBF\xBD\xE4\xBD\xA0 [] stop");
+    expect(200, DELTA("{\"content\":\"a\xE4\"}") DONE, "a\xEF\xBF\xBD [] stop");
+    expect(200, DELTA("{\"content\":\"a\xFF" "b\"}") DONE, "a\xEF\xBF\xBD" "b [] stop");
+    expect(200, DELTA("{\"content\":\"a\\ud83d\"}") DELTA("{\"content\":\"\\ude00 \\u0000 \\ud83d\\ude00 \\\\u0000\"}") DONE,
+           "a\xEF\xBF\xBD\xEF\xBF\xBD \xEF\xBF\xBD \xF0\x9F\x98\x80 \\u0000 [] stop");
+    expect(200, DELTA("{\"content\":\"a\tb\"}") DONE, "a\tb [] stop");
+    expect(200, DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"i\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\":\\\"\xF0\x9F\"}}]}")
+           DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\x98\x80\\\"}\"}}]}") DONE,
+           " [] tool_calls i:f({\"x\":\"\xF0\x9F\x98\x80\"})");
+}
+
+static void feed_many(struct openai_reader *rd, const char *chunk, size_t times, bool *alive)
+{
+    for (size_t i = 0; i < times && *alive; i++)
+        *alive = openai_reader_feed(rd, chunk, strlen(chunk));
+}
+
+static void limits(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new();
+    struct reply reply;
+    struct openai_reader rd;
+    struct wire_result res;
+    struct buf event = BUF_INIT(2 << 20);
+    /* 8 MiB of text in events of 1 MiB, then one more byte. */
+    buf_adds(&event, "data: {\"choices\":[{\"delta\":{\"content\":\"");
+    for (int i = 0; i < 1 << 20; i++)
+        buf_addc(&event, 'x');
+    buf_adds(&event, "\"}}]}\n\n");
+    bool alive = true;
+    reply_init(&reply, NULL);
+    openai_reader_init(&rd, a, &reply, &res, 200, "");
+    feed_many(&rd, buf_str(&event), 8, &alive);
+    assert_true(alive);
+    feed_many(&rd, DELTA("{\"content\":\"x\"}"), 1, &alive);
+    assert_false(alive);
+    openai_reader_finish(&rd, NULL);
+    assert_false(res.ok || res.transient);
+    assert_int_equal(reply.text.all.len, 8 << 20);
+    openai_reader_release(&rd);
+    reply_release(&reply);
+    /* One event without end. */
+    reply_init(&reply, NULL);
+    openai_reader_init(&rd, a, &reply, &res, 200, "");
+    alive = true;
+    feed_many(&rd, "data: ", 1, &alive);
+    char fill[1025];
+    memset(fill, 'x', sizeof(fill) - 1);
+    fill[1024] = 0;
+    feed_many(&rd, fill, 4096, &alive);
+    assert_true(alive);
+    feed_many(&rd, "x", 1, &alive);
+    assert_false(alive);
+    openai_reader_release(&rd);
+    /* A plain body of 16 MiB and one byte more. */
+    openai_reader_init(&rd, a, &reply, &res, 200, "");
+    alive = true;
+    feed_many(&rd, "{", 1, &alive);
+    feed_many(&rd, fill, 16383, &alive);
+    fill[1023] = 0;
+    feed_many(&rd, fill, 1, &alive);
+    assert_true(alive);
+    feed_many(&rd, "x", 1, &alive);
+    assert_false(alive);
+    openai_reader_release(&rd);
+    reply_release(&reply);
+    buf_release(&event);
+    arena_free(a);
+}
+
+static void too_many_calls(void **state)
+{
+    (void)state;
+    struct reply reply;
+    reply_init(&reply, NULL);
+    for (int i = 0; i < REPLY_CALLS_MAX; i++)
+        assert_true(reply_tool_call(&reply, i, "id", "f", "{}", 2));
+    assert_false(reply_tool_call(&reply, REPLY_CALLS_MAX, "id", "f", "{}", 2));
+    assert_true(reply.too_large);
+    reply_release(&reply);
+}
+
+/* --- requests --- */
+
+static const struct llm_tool_call one_call = {.id = "call_1", .name = "f", .arguments = "{\"a\":1}"};
+
+static const struct llm_message messages[] = {
+    {.role = LLM_SYSTEM, .text = "Be kind."},
+    {.role = LLM_USER, .text = "Say \"hi\""},
+    {.role = LLM_ASSISTANT, .text = "", .tool_calls = &one_call, .tool_call_count = 1},
+    {.role = LLM_TOOL, .text = "done", .tool_call_id = "call_1", .tool_name = "f"},
+    {.role = LLM_ASSISTANT, .text = "trailing"},
+};
+
+static const struct llm_tool tool = {.name = "f", .description = "does f", .parameters = "{\"properties\":{\"a\":{}}}"};
+
+static char *request(struct arena *a, const struct llm_provider *p, const char *model, struct llm_request r, char **url)
+{
+    struct openai_target t;
+    struct buf *out = buf_new(a, 100000);
+    assert_true(openai_target(a, p, &r, &t));
+    struct wire_call call = {.arena = a, .provider = p, .request = &r, .model = model, .max_tokens = r.params.max_tokens};
+    assert_true(openai_request(out, &t, &call));
+    assert_true(json_gate(out->data, out->len, 0, NULL));
+    if (url)
+        *url = arena_strdup(a, t.url);
+    return out->data;
+}
+
+#define MESSAGES(system_role, id, name)                                                                                \
+    "\"messages\":[{\"role\":\"" system_role "\",\"content\":\"Be kind.\"},{\"role\":\"user\",\"content\":\"Say \\\"hi\\\"\"}," \
+    "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"f\","       \
+    "\"arguments\":\"{\\\"a\\\":1}\"}}]},{\"role\":\"tool\",\"content\":\"done\",\"tool_call_id\":\"" id "\"" name "}]"
+#define TOOLS                                                                                                          \
+    "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"does f\",\"parameters\":"            \
+    "{\"properties\":{\"a\":{}},\"type\":\"object\"}}}],\"tool_choice\":\"auto\""
+
+static void requests(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new();
+    char *url;
+    struct llm_provider p = {.name = "p", .type = "openai_compat", .base_url = "http://x.example/v1", .api_key = "k"};
+    struct llm_request r = {.messages = messages, .message_count = 5, .params = LLM_PARAMS_NONE, .stream = true};
+    assert_string_equal(request(a, &p, "m", r, &url),
+                        "{\"model\":\"m\"," MESSAGES("system", "call_1", "")
+                        ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
+    assert_string_equal(url, "http://x.example/v1/chat/completions");
+
+    r.stream = false;
+    r.tools = &tool;
+    r.tool_count = 1;
+    r.params.max_tokens = 100;
+    r.params.temperature = 0.5;
+    r.params.top_p = 0.25;
+    r.params.parallel_tool_calls = 0;
+    r.params.has_seed = true;
+    r.params.seed = -3;
+    r.params.reasoning_effort = "medium";
+    p.base_url = "";
+    assert_string_equal(request(a, &p, "gpt-4o", r, &url),
+                        "{\"model\":\"gpt-4o\"," MESSAGES("developer", "call_1", "") ",\"stream\":false," TOOLS
+                        ",\"parallel_tool_calls\":false,\"max_tokens\":100,\"temperature\":0.5,\"top_p\":0.25,\"seed\":-3}");
+    assert_string_equal(url, "https://api.openai.com/v1/chat/completions");
+    r.params.parallel_tool_calls = -1;
+    assert_string_equal(request(a, &p, "openai/o3-mini", r, NULL),
+                        "{\"model\":\"openai/o3-mini\"," MESSAGES("developer", "call_1", "") ",\"stream\":false," TOOLS
+                        ",\"max_completion_tokens\":100,\"seed\":-3,\"reasoning_effort\":\"medium\"}");
+    assert_non_null(strstr(request(a, &p, "gpt-5.1", r, NULL), "\"max_completion_tokens\":100,\"temperature\":0.5"));
+    assert_null(strstr(request(a, &p, "gpt-5-mini", r, NULL), "temperature"));
+    arena_free(a);
+}
+
+static void dialects(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new();
+    char *url;
+    struct llm_provider p = {.name = "p", .base_url = "", .api_key = ""};
+    struct llm_request r = {.messages = messages, .message_count = 5, .params = LLM_PARAMS_NONE, .stream = true};
+    static const char *const urls[][3] = {
+        {"ollama", "", "http://localhost:11434/v1/chat/completions"},
+        {"ollama", "http://localhost:11434", "http://localhost:11434/v1/chat/completions"},
+        {"minimax_native", "", "https://api.minimax.io/v1/text/chatcompletion_v2"},
+        {"openai_compat", "https://a.azure.com/openai/deployments/d?api-version=1",
+         "https://a.azure.com/openai/deployments/d/chat/completions?api-version=1"},
+        {"openai_compat", "http://h/v1///", "http://h/v1/chat/completions"},
+    };
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        p.type = urls[i][0];
+        p.base_url = urls[i][1];
+        request(a, &p, "m", r, &url);
+        assert_string_equal(url, urls[i][2]);
+    }
+    p.base_url = "";
+    p.type = "gemini_native";
+    r.params.reasoning_effort = "none";
+    char *text = request(a, &p, "m", r, NULL);
+    assert_non_null(strstr(text, MESSAGES("system", "call_1", ",\"name\":\"f\"")));
+    assert_non_null(strstr(text, "\"reasoning_effort\":\"low\""));
+    p.type = "mistral";
+    text = request(a, &p, "m", r, NULL);
+    assert_null(strstr(text, "call_1"));
+    json_object *o = json_tokener_parse(text);
+    json_object *sent = json_object_array_get_idx(json_get(o, "messages"), 2);
+    const char *id = json_str(json_object_array_get_idx(json_get(sent, "tool_calls"), 0), "id");
+    assert_int_equal(strlen(id), 9);
+    assert_string_equal(id, json_str(json_object_array_get_idx(json_get(o, "messages"), 3), "tool_call_id"));
+    json_object_put(o);
+    p.type = "dashscope";
+    r.tools = &tool;
+    r.tool_count = 1;
+    assert_non_null(strstr(request(a, &p, "m", r, NULL), "\"stream\":false"));
+    r.tool_count = 0;
+    assert_non_null(strstr(request(a, &p, "m", r, NULL), "\"stream\":true"));
+    struct openai_target t;
+    p.base_url = "http://user@host/";
+    assert_false(openai_target(a, &p, &r, &t));
+    arena_free(a);
+}
+
+static void json_params(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new();
+    struct llm_provider p = {.name = "p", .type = "openai_compat", .base_url = "http://h/v1", .api_key = ""};
+    struct llm_request r = {.messages = messages + 1, .message_count = 1, .params = LLM_PARAMS_NONE};
+    r.params.stop = json_tokener_parse("[\"a\",\"b\"]");
+    r.params.response_format = json_tokener_parse("{\"type\":\"json_object\"}");
+    r.params.tool_choice = json_tokener_parse("\"none\"");
+    r.tools = &(struct llm_tool){.name = "g", .description = "", .parameters = "[]"};
+    r.tool_count = 1;
+    assert_string_equal(request(a, &p, "m", r, NULL),
+                        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"Say \\\"hi\\\"\"}],\"stream\":false,"
+                        "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"g\",\"parameters\":{\"type\":\"object\","
+                        "\"properties\":{}}}}],\"tool_choice\":\"none\",\"stop\":[\"a\",\"b\"],"
+                        "\"response_format\":{\"type\":\"json_object\"}}");
+    json_object_put(r.params.stop);
+    json_object_put(r.params.response_format);
+    json_object_put(r.params.tool_choice);
+    arena_free(a);
+}
+
+/* --- texts of errors --- */
+
+static void hints(void **state)
+{
+    (void)state;
+    assert_int_equal(wire_max_tokens_hint("max_tokens is too large: 9. This model supports at most 4096 completion"), 4096);
+    assert_int_equal(wire_max_tokens_hint("'max_completion_tokens' is too large, at most 16384"), 16384);
+    assert_int_equal(wire_max_tokens_hint("at most 4096 tokens"), 0);
+    assert_int_equal(wire_max_tokens_hint("max_tokens at most many"), 0);
+    assert_int_equal(wire_max_tokens_hint("max_tokens at most 99999999999999999999"), 0);
+    assert_true(wire_is_overflow("This model's maximum context length is 8192 tokens"));
+    assert_true(wire_is_overflow("code: context_length_exceeded"));
+    assert_false(wire_is_overflow("max_tokens is too large"));
+    static const int yes[] = {408, 429, 500, 502, 503, 504, 529}, no[] = {200, 400, 401, 404, 409, 501, 505, 0};
+    for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+        assert_true(wire_status_transient(yes[i]));
+    for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+        assert_false(wire_status_transient(no[i]));
+}
+
+static void secrets(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new();
+    static const char *const rows[][2] = {
+        {"the key s3cret-key is bad", "the key *** is bad"},
+        {"Authorization: Bearer abcdefgh.ij-kl==, sorry", "Authorization: Bearer ***, sorry"},
+        {"bearer short", "bearer short"},
+        {"Incorrect API key: sk-proj-abc***xyz.", "Incorrect API key: sk-***"},
+        {"desk-abcdefghijk", "desk-abcdefghijk"},
+        {"?key=AIzaSyA1234567890 x", "?key=AIza*** x"},
+        {"line\none\ttwo\x01", "line one two"},
+        {"bad \xFF byte", "bad ? byte"},
+        {"s3cret-keys3cret-key", "******"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_string_equal(redact(a, rows[i][0], "s3cret-key", 1000, 500), rows[i][1]);
+    assert_string_equal(redact(a, "abc", "abc", 1000, 500), "abc");
+    char text[3000];
+    memset(text, 'x', sizeof(text));
+    text[2999] = 0;
+    assert_int_equal(strlen(redact(a, text, "", 4000, 500)), 500);
+    assert_int_equal(strlen(redact(a, text, "", 2000, 4000)), 2000);
+    /* Characters, not bytes; and never half of one. */
+    for (size_t i = 0; i + 3 < sizeof(text); i += 3)
+        memcpy(text + i, "\xE4\xBD\xA0", 4);
+    assert_int_equal(strlen(redact(a, text, "", 4000, 500)), 1500);
+    assert_int_equal(strlen(redact(a, text, "", 2000, 4000)), 1998);
+    arena_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain),         cmocka_unit_test(plain_tool_calls),  cmocka_unit_test(plain_errors),
+        cmocka_unit_test(http_errors),   cmocka_unit_test(stream),            cmocka_unit_test(stream_tool_calls),
+        cmocka_unit_test(stream_errors), cmocka_unit_test(broken_text),       cmocka_unit_test(limits),
+        cmocka_unit_test(too_many_calls), cmocka_unit_test(requests),         cmocka_unit_test(dialects),
+        cmocka_unit_test(json_params),   cmocka_unit_test(hints),             cmocka_unit_test(secrets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,354 @@
+#include "store_fixture.h"
+
+#include "base/clock.h"
+#include "store/writer.h"
+
+static struct writer *start(struct store *s)
+{
+    char err[300] = "";
+    struct writer *w = writer_start(s->path, err, sizeof err);
+    if (!w)
+        fail_msg("%s", err);
+    return w;
+}
+
+static void nap_ms(long ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
+/* A row a job: the table keeps the order in which they were written. */
+static void make_log(struct store *s)
+{
+    store_sql(s->db, "CREATE TABLE log (n INTEGER PRIMARY KEY AUTOINCREMENT, who INTEGER, what INTEGER)");
+}
+
+struct entry {
+    int64_t who, what;
+};
+
+static enum db_rc write_entry(struct db *db, void *arg)
+{
+    SQL(add, "INSERT INTO log (who, what) VALUES (?1, ?2)");
+    const struct entry *e = arg;
+    return db_exec(db, &add, "ii", e->who, e->what);
+}
+
+static enum db_rc write_then_fail(struct db *db, void *arg)
+{
+    SQL(bad, "INSERT INTO tenants (id, name, slug, created_at, updated_at) VALUES ('x', 'x', 'master', 't', 't')");
+    enum db_rc rc = write_entry(db, arg);
+    return rc == DB_OK ? db_exec(db, &bad, "") : rc;
+}
+
+/* Holds the writer up, so that what follows gathers behind it. */
+static enum db_rc dawdle(struct db *db, void *arg)
+{
+    nap_ms(150);
+    return write_entry(db, arg);
+}
+
+static struct entry *entry_new(int64_t who, int64_t what)
+{
+    struct entry *e = malloc(sizeof *e);
+    if (e)
+        *e = (struct entry){who, what};
+    return e;
+}
+
+enum { THREADS = 16, JOBS = 200 };
+
+struct caller {
+    struct writer *w;
+    int64_t who;
+    write_fn *fn;
+    enum db_rc rc; /* the first that was not DB_OK */
+    int64_t jobs;
+};
+
+static void *call(void *arg)
+{
+    struct caller *c = arg;
+    for (int64_t i = 0; i < c->jobs; i++) {
+        struct entry e = {c->who, i};
+        enum db_rc rc = writer_run(c->w, NULL, c->fn, &e);
+        if (c->rc == DB_OK)
+            c->rc = rc;
+    }
+    return NULL;
+}
+
+static void test_many_threads_each_in_order(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    struct caller c[THREADS];
+    pthread_t t[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        c[i] = (struct caller){.w = w, .who = i, .fn = write_entry, .jobs = JOBS};
+        assert_int_equal(pthread_create(&t[i], NULL, call, &c[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(t[i], NULL);
+        assert_int_equal(c[i].rc, DB_OK);
+    }
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM log"), THREADS * JOBS);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM (SELECT what, row_number() OVER (PARTITION BY who ORDER BY n)"
+                                      " AS place FROM log) WHERE what <> place - 1"),
+                     0);
+    writer_stop(w);
+}
+
+static void test_what_is_acknowledged_is_committed(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    for (int64_t i = 1; i <= 5; i++) {
+        struct entry e = {1, i};
+        assert_int_equal(writer_run(w, NULL, write_entry, &e), DB_OK);
+        assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM log"), i); /* seen by another connection at once */
+    }
+    writer_stop(w);
+}
+
+/* Number of commits the log saw, by its growth: data_version changes once a commit of somebody else. */
+static int64_t commits_seen(struct store *s)
+{
+    return store_int(s->db, "PRAGMA data_version");
+}
+
+static void test_one_bad_job_harms_no_other(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    struct caller first = {.w = w, .who = 100, .fn = dawdle, .jobs = 1};
+    struct caller c[6];
+    pthread_t t0, t[6];
+    assert_int_equal(pthread_create(&t0, NULL, call, &first), 0);
+    nap_ms(40);
+    for (int i = 0; i < 6; i++) {
+        c[i] = (struct caller){.w = w, .who = i, .fn = i == 2 || i == 4 ? write_then_fail : write_entry, .jobs = 1};
+        assert_int_equal(pthread_create(&t[i], NULL, call, &c[i]), 0);
+    }
+    pthread_join(t0, NULL);
+    for (int i = 0; i < 6; i++) {
+        pthread_join(t[i], NULL);
+        assert_int_equal(c[i].rc, i == 2 || i == 4 ? DB_CONSTRAINT : DB_OK);
+    }
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM log"), 5);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM log WHERE who IN (2, 4)"), 0);
+    writer_stop(w);
+}
+
+static int freed;
+
+static void count_free(void *arg)
+{
+    __atomic_add_fetch(&freed, 1, __ATOMIC_RELAXED);
+    free(arg);
+}
+
+static void test_a_posted_job_lies_until_company_comes(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    freed = 0;
+    int64_t before = commits_seen(s);
+    writer_post(w, NULL, write_entry, entry_new(1, 1), count_free);
+    writer_post(w, NULL, write_entry, entry_new(1, 2), count_free);
+    struct entry e = {2, 3};
+    assert_int_equal(writer_run(w, NULL, write_entry, &e), DB_OK);
+    int64_t after = commits_seen(s);
+    assert_int_equal(store_int(s->db, "SELECT group_concat(what, '') FROM (SELECT what FROM log ORDER BY n)"), 123);
+    assert_int_equal(freed, 2);
+    assert_int_not_equal(before, after);
+    writer_stop(w);
+}
+
+struct lone {
+    int64_t ran_at;
+    int alone; /* the other jobs of its transaction */
+};
+
+static enum db_rc note_company(struct db *db, void *arg)
+{
+    SQL(count, "SELECT COUNT(*) FROM log");
+    struct lone *l = arg;
+    struct db_stmt *q = db_query(db, &count, "");
+    if (db_next(q) != DB_ROW)
+        return DB_ERROR;
+    l->alone = (int)db_int(q, 0);
+    db_reset(q);
+    l->ran_at = clock_mono_ms();
+    return DB_OK;
+}
+
+static void test_posted_and_waited_for_share_a_commit(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    /* The waited-for job sees the posted row inside its own transaction, others do not see it before. */
+    writer_post(w, NULL, write_entry, entry_new(1, 1), free);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM log"), 0);
+    struct lone l = {0};
+    assert_int_equal(writer_run(w, NULL, note_company, &l), DB_OK);
+    assert_int_equal(l.alone, 1);
+    writer_stop(w);
+}
+
+static void test_a_posted_job_alone_waits_at_most_20_ms(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    struct lone l = {0};
+    int64_t before = clock_mono_ms();
+    writer_post(w, NULL, note_company, &l, NULL);
+    while (writer_backlog(w))
+        nap_ms(1);
+    assert_in_range(l.ran_at - before, 15, 500);
+    writer_stop(w);
+}
+
+static void test_stop_commits_everything(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    freed = 0;
+    enum { MANY = 1000 }; /* more than one group holds */
+    for (int64_t i = 0; i < MANY; i++)
+        writer_post(w, NULL, write_entry, entry_new(1, i), count_free);
+    writer_stop(w);
+    assert_int_equal(freed, MANY);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM log WHERE n = what + 1"), MANY);
+}
+
+static void test_a_posted_job_that_fails_is_freed(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    freed = 0;
+    writer_post(w, NULL, write_entry, entry_new(1, 1), count_free);
+    writer_post(w, NULL, write_then_fail, entry_new(1, 2), count_free);
+    writer_post(w, NULL, write_entry, entry_new(1, 3), count_free);
+    writer_stop(w);
+    assert_int_equal(freed, 3);
+    assert_int_equal(store_int(s->db, "SELECT group_concat(what, '') FROM log"), 13);
+}
+
+static enum db_rc set_page_limit(struct db *db, void *arg)
+{
+    SQL(tight, "PRAGMA max_page_count = 1");
+    SQL(wide, "PRAGMA max_page_count = 1000000");
+    return db_exec(db, arg ? &tight : &wide, "");
+}
+
+static enum db_rc write_large(struct db *db, void *arg)
+{
+    (void)arg;
+    SQL(large, "INSERT INTO log (who, what) SELECT 1, value FROM (WITH RECURSIVE n (value) AS (VALUES (1) UNION ALL"
+               " SELECT value + 1 FROM n WHERE value < 2000) SELECT value FROM n)");
+    return db_exec(db, &large, "");
+}
+
+static void test_a_full_disk_is_told_and_survived(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    assert_int_equal(writer_run(w, NULL, set_page_limit, w), DB_OK);
+    struct caller c[4];
+    pthread_t t[4];
+    for (int i = 0; i < 4; i++) {
+        c[i] = (struct caller){.w = w, .fn = write_large, .jobs = 3};
+        assert_int_equal(pthread_create(&t[i], NULL, call, &c[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(t[i], NULL);
+        assert_int_equal(c[i].rc, DB_FULL);
+    }
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM log"), 0);
+    assert_int_equal(writer_run(w, NULL, set_page_limit, NULL), DB_OK);
+    assert_int_equal(writer_run(w, NULL, write_large, NULL), DB_OK);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM log"), 2000);
+    writer_stop(w);
+}
+
+static enum db_rc write_megabyte(struct db *db, void *arg)
+{
+    (void)arg;
+    SQL(large, "INSERT INTO generations (kind) VALUES (hex(randomblob(524288)))");
+    return db_exec(db, &large, "");
+}
+
+static void test_the_log_stays_bounded(void **state)
+{
+    struct store *s = *state;
+    struct writer *w = start(s);
+    char wal[100];
+    snprintf(wal, sizeof wal, "%s-wal", s->path);
+    off_t largest = 0;
+    struct stat st;
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(writer_run(w, NULL, write_megabyte, NULL), DB_OK);
+        assert_int_equal(stat(wal, &st), 0);
+        if (st.st_size > largest)
+            largest = st.st_size;
+    }
+    writer_stop(w);
+    assert_true(largest < 80 * 1024 * 1024); /* of more than 100 MB written */
+    assert_int_equal(stat(s->path, &st), 0);
+    assert_true(st.st_size > 60 * 1024 * 1024); /* and the rest went where it belongs */
+}
+
+static void test_without_a_writer_it_happens_at_once(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct entry e = {1, 1};
+    assert_int_equal(writer_run(NULL, s->db, write_entry, &e), DB_OK);
+    assert_int_equal(writer_run(NULL, s->db, write_then_fail, &e), DB_CONSTRAINT);
+    freed = 0;
+    writer_post(NULL, s->db, write_entry, entry_new(1, 2), count_free);
+    writer_post(NULL, s->db, write_then_fail, entry_new(1, 3), count_free);
+    assert_int_equal(freed, 2);
+    assert_int_equal(store_int(s->db, "SELECT group_concat(what, '') FROM log"), 12);
+    assert_int_equal(writer_backlog(NULL), 0);
+    writer_stop(NULL);
+}
+
+static void test_a_missing_database_is_no_writer(void **state)
+{
+    (void)state;
+    char err[300] = "";
+    assert_null(writer_start("/nonexistent/db", err, sizeof err));
+    assert_non_null(strstr(err, "unable to open"));
+    assert_false(checkpointer_running());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_many_threads_each_in_order, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_acknowledged_is_committed, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_one_bad_job_harms_no_other, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_posted_job_lies_until_company_comes, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_posted_and_waited_for_share_a_commit, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_posted_job_alone_waits_at_most_20_ms, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_stop_commits_everything, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_posted_job_that_fails_is_freed, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_full_disk_is_told_and_survived, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_the_log_stays_bounded, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_without_a_writer_it_happens_at_once, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_missing_database_is_no_writer, store_set_up, store_tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
