@@ -154,6 +154,8 @@ static void exec_program(const struct child *c)
     char *argv[] = {path, NULL};
     snprintf(parent, sizeof parent, "%ld", (long)getppid());
     setenv("CLAWGATE_SUPERVISED", parent, 1);
+    if (c->on_demand)
+        setenv("CLAWGATE_ON_DEMAND", "1", 1);
     dup2(c->socket, STDIN_FILENO);
     execv(path, argv);
 }

@@ -14,6 +14,8 @@
  *     started it when CLAWGATE_SUPERVISED is set.
  *  4. SIGTERM: workers finish what they have, then all end. SIGHUP: the new binary is
  *     exec'ed over the same socket; old workers finish what they have.
+ *     With CLAWGATE_ON_DEMAND set (the starter watches the socket) a prefork supervisor ends with 0 once its
+ *     last worker left for want of work.
  *  5. Signal handlers are installed before FCGX_Init, which otherwise takes SIGTERM.
  */
 #ifndef CLAWGATE_WEB_SERVICE_H

@@ -58,6 +58,8 @@ struct supervisor {
     bool old_untold;        /* old workers that still accept */
     bool stopping;
     bool in_worker;         /* this process is a worker just forked */
+    bool may_rest;          /* whoever started us watches the socket while we are gone */
+    bool had_worker;
     int exit_code;
 };
 
@@ -168,6 +170,7 @@ static void fork_worker(struct supervisor *s)
         return;
     }
     if (pid > 0) {
+        s->had_worker = true;
         s->children[s->child_count++] = (struct child){.pid = pid, .slot = slot, .born_ms = clock_mono_ms()};
         return;
     }
@@ -326,14 +329,19 @@ static int live_workers(const struct supervisor *s)
     return s->board->count - slots_in(s, SLOT_FREE);
 }
 
-/* Workers beyond the most that were busy at one time lately are told to go; one stays. */
+static int least_workers(const struct supervisor *s)
+{
+    return s->may_rest ? 0 : 1;
+}
+
+/* Workers beyond the most that were busy at one time lately are told to go; one stays, unless we may rest. */
 static void retire_surplus(struct supervisor *s, int64_t now)
 {
     if (now < s->surplus_at_ms)
         return;
     s->surplus_at_ms = now + s->config->prefork_idle_seconds * 1000;
     int needed = atomic_exchange(&s->board->peak, slots_in(s, SLOT_BUSY));
-    int surplus = live_workers(s) - (needed < 1 ? 1 : needed);
+    int surplus = live_workers(s) - (needed < least_workers(s) ? least_workers(s) : needed);
     for (int i = 0; i < s->child_count && surplus > 0; i++) {
         int slot = s->children[i].slot;
         if (slot < 0 || atomic_load(&s->board->slots[slot]) != SLOT_IDLE)
@@ -381,7 +389,7 @@ static int64_t next_wake(const struct supervisor *s, int64_t now)
         earlier(&t, now, s->fork_after_ms);
     if (!s->stopping && now < s->look_after_ms)
         earlier(&t, now, s->look_after_ms);
-    if (!s->stopping && live_workers(s) > 1)
+    if (!s->stopping && live_workers(s) > least_workers(s))
         earlier(&t, now, s->surplus_at_ms);
     for (int i = 0; i < s->child_count; i++)
         if (s->children[i].until_ms)
@@ -449,11 +457,14 @@ int supervisor_run(const struct program *program, const struct config *config, c
     }
     adopt_old(s);
     s->fork_wanted |= program->model == PROGRAM_THREADED;
+    s->may_rest = getenv("CLAWGATE_ON_DEMAND") != NULL && program->model == PROGRAM_PREFORK;
     s->surplus_at_ms = clock_mono_ms() + config->prefork_idle_seconds * 1000;
     for (;;) {
         act(s);
         if (s->in_worker || (s->stopping && s->child_count == 0))
             return s->exit_code;
+        if (s->may_rest && s->had_worker && s->child_count == 0 && !s->fork_wanted && !connection_waits())
+            return 0;
         wait_for_news(s);
     }
 }

@@ -8,7 +8,6 @@ setup_file() {
     provider plain ''
     provider echo echo=1
     provider priced text=fine,usage=11:7:3,finish=length
-    provider anthropic echo=1 anthropic_native
 }
 
 teardown_file() {
@@ -89,10 +88,10 @@ given() {
     extra=("X-GoClaw-User-Id: header-user")
     api POST /v1/chat/completions '{"messages":[{"role":"user","content":"hi"}],"user":"body-user"}'
     [[ $(header X-GoClaw-Session-Key) == agent:default:http-header-user-* ]]
-    assert_equal "$(sql "SELECT user_id FROM sessions WHERE session_key = '$(header X-GoClaw-Session-Key)'")" header-user
+    assert_equal "$(sql "SELECT user_id FROM sessions WHERE key = '$(header X-GoClaw-Session-Key)'")" header-user
     extra=()
     say hi
-    assert_equal "$(sql "SELECT user_id FROM sessions WHERE session_key = '$(header X-GoClaw-Session-Key)'")" system
+    assert_equal "$(sql "SELECT user_id FROM sessions WHERE key = '$(header X-GoClaw-Session-Key)'")" system
 }
 
 @test "the last user message is the input; earlier texts are context of this run only" {
@@ -107,7 +106,7 @@ given() {
     local key
     key=$(header X-GoClaw-Session-Key)
     assert_equal "$(sql "SELECT group_concat(role) FROM (SELECT m.role FROM messages m
-        JOIN sessions s ON s.id = m.session_id WHERE s.session_key = '$key' ORDER BY m.seq)")" user,assistant
+        JOIN sessions s ON s.id = m.session_id WHERE s.key = '$key' ORDER BY m.seq)")" user,assistant
 }
 
 @test "without a session key two requests share nothing" {
@@ -181,17 +180,6 @@ given() {
     api POST /v1/chat/completions '{"model":"goclaw:plain","messages":[{"role":"user","content":"x"}],
         "max_tokens":50,"max_completion_tokens":40}'
     assert_equal "$(upstream_last | jq .body.max_tokens)" 40
-}
-
-@test "Anthropic's interface gets its own request" {
-    sql "SELECT 1 FROM llm_providers WHERE name = 'anthropic'" | grep -q 1
-    api POST /v1/chat/completions '{"model":"goclaw:anthropic","stop":"END","top_p":0.5,"seed":1,"max_tokens":99,
-        "messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"}]}'
-    assert_status 200
-    body=$(upstream_last | jq -c .)
-    jq_eq '[.path, .headers["x-api-key"], .headers["anthropic-version"]]' '["/v1/messages","sk-anthropic","2023-06-01"]'
-    jq_eq '.body | [.max_tokens, .stop_sequences, .top_p, has("seed"), has("stop")]' '[99,["END"],0.5,false,false]'
-    jq_eq '.body.system | map(.text) | join("") | contains("be brief")' true
 }
 
 @test "a message without a trailing newline or content type still works" {

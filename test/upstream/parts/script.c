@@ -32,7 +32,7 @@ static const struct option_def options_known[] = {
 
 void script_init(struct script *s)
 {
-    *s = (struct script){.status = 200, .tokens = -1, .tools = 1, .dims = 8, .at = -1, .retry_after = -1, .usage_in = -1};
+    *s = (struct script){.status = 200, .tokens = -1, .tools = 1, .dims = 64, .at = -1, .retry_after = -1, .usage_in = -1};
 }
 
 static int hex_value(char c)

@@ -1,0 +1,636 @@
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "base/clock.h"
+#include "llm/http.h"
+#include "llm/llm.h"
+
+#include "llm_server.h"
+
+#define HEAD(status) "HTTP/1.1 " status "\r\nContent-Type: application/json\r\n"
+#define ANSWER                                                                                                         \
+    HEAD("200 OK")                                                                                                     \
+    "Content-Length: 66\r\n\r\n{\"choices\":[{\"message\":{\"content\":\"Hello\"},\"finish_reason\":\"stop\"}]}"
+#define STREAM "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+#define TICK "32\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"tick \"}}]}\n\n\r\n"
+#define DONE "e\r\ndata: [DONE]\n\n\r\n"
+#define LAST "0\r\n\r\n"
+#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
+
+struct seen {
+    struct buf text;
+    int flushes, ticks, retries;
+    int64_t longest_silence, last_tick;
+};
+
+struct fixture {
+    struct server server;
+    struct arena *arena;
+    struct cancel cancel;
+    struct seen seen;
+    struct llm_sink sink;
+    char url[64];
+    struct llm_provider provider;
+    struct llm_message message;
+    struct llm_request request;
+    struct llm_answer answer;
+    struct fault fault;
+    const char *upstream_error;
+};
+
+static void on_text(void *ctx, const char *s, size_t n)
+{
+    buf_add(&((struct seen *)ctx)->text, s, n);
+}
+
+static void on_flush(void *ctx)
+{
+    ((struct seen *)ctx)->flushes++;
+}
+
+static void on_tick(void *ctx)
+{
+    struct seen *seen = ctx;
+    int64_t now = clock_mono_ms();
+    if (seen->last_tick && now - seen->last_tick > seen->longest_silence)
+        seen->longest_silence = now - seen->last_tick;
+    seen->last_tick = now;
+    seen->ticks++;
+}
+
+static void on_retrying(void *ctx, int attempt, int max_attempts, const char *why)
+{
+    struct seen *seen = ctx;
+    assert_int_equal(attempt, ++seen->retries);
+    assert_int_equal(max_attempts, 3);
+    assert_true(strlen(why) > 0);
+}
+
+static void start(struct fixture *f, const struct step *steps, int count, SSL_CTX *tls)
+{
+    char err[100];
+    memset(f, 0, sizeof(*f));
+    server_start(&f->server, steps, count, tls);
+    assert_true(llm_start(err, sizeof(err)));
+    f->arena = arena_new();
+    buf_init(&f->seen.text, 1 << 20);
+    cancel_init(&f->cancel, 0);
+    f->sink = (struct llm_sink){on_text, NULL, on_flush, on_tick, on_retrying, &f->seen};
+    snprintf(f->url, sizeof(f->url), "%s:%d/v1", tls ? "https://localhost" : "http://127.0.0.1", f->server.port);
+    f->provider = (struct llm_provider){
+        .name = "up", .type = "openai_compat", .base_url = f->url, .api_key = "s3cret-key", .private_allowed = true};
+    f->message = (struct llm_message){.role = LLM_USER, .text = "hi"};
+    f->request = (struct llm_request){
+        .model = "m", .messages = &f->message, .message_count = 1, .params = LLM_PARAMS_NONE, .stream = true};
+}
+
+static void stop(struct fixture *f)
+{
+    llm_stop();
+    server_stop(&f->server);
+    cancel_release(&f->cancel);
+    buf_release(&f->seen.text);
+    arena_free(f->arena);
+}
+
+static bool call(struct fixture *f)
+{
+    return llm_call(f->arena, &f->provider, &f->request, &f->sink, &f->cancel, &f->answer, &f->fault,
+                    &f->upstream_error);
+}
+
+static void expect_fault(struct fixture *f, enum fault_kind kind, const char *part, int attempts)
+{
+    assert_false(call(f));
+    assert_int_equal(f->fault.kind, kind);
+    if (!strstr(f->fault.args[1], part))
+        fail_msg("%s", f->fault.args[1]);
+    assert_string_equal(f->fault.args[0], "up");
+    assert_int_equal(f->answer.attempts, attempts);
+}
+
+static void reuse(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{ANSWER, KEEP}, {STREAM TICK TICK DONE LAST, KEEP}, {ANSWER, KEEP}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    f.request.stream = false;
+    assert_true(call(&f));
+    assert_string_equal(f.answer.text, "Hello");
+    assert_int_equal(f.seen.text.len, 0);
+    f.request.stream = true;
+    assert_true(call(&f));
+    assert_string_equal(f.answer.text, "tick tick ");
+    assert_string_equal(buf_str(&f.seen.text), "tick tick ");
+    assert_true(f.seen.flushes >= 1 && f.seen.flushes <= 2);
+    llm_housekeeping();
+    /* A plain answer to a request for a stream. */
+    assert_true(call(&f));
+    assert_string_equal(buf_str(&f.seen.text), "tick tick Hello");
+    assert_int_equal(f.server.requests, 3);
+    assert_int_equal(f.server.connections, 1);
+    assert_non_null(strstr(f.server.last_request, "POST /v1/chat/completions HTTP/1.1\r\n"));
+    assert_non_null(strstr(f.server.last_request, "Authorization: Bearer s3cret-key\r\n"));
+    assert_null(strcasestr(f.server.last_request, "Expect:"));
+    stop(&f);
+}
+
+static void address_rule(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{ANSWER, KEEP}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    assert_true(call(&f));
+    /* The open connection is not lent to a stricter caller; neither literal nor name gets through. */
+    f.provider.private_allowed = false;
+    expect_fault(&f, FAULT_STATE, "private addresses are not allowed", 1);
+    snprintf(f.url, sizeof(f.url), "http://localtest:%d", f.server.port);
+    expect_fault(&f, FAULT_UNAVAILABLE, "resolve", 3);
+    f.provider.private_allowed = true;
+    f.provider.base_url = "http://169.254.169.254/v1";
+    expect_fault(&f, FAULT_STATE, "reserved", 1);
+    /* Ollama may use the loopback whatever the rule. */
+    f.provider.private_allowed = false;
+    snprintf(f.url, sizeof(f.url), "http://localhost:%d", f.server.port);
+    f.provider.base_url = f.url;
+    f.provider.type = "ollama";
+    f.provider.api_key = "";
+    assert_true(call(&f));
+    assert_non_null(strstr(f.server.last_request, "POST /v1/chat/completions "));
+    assert_non_null(strstr(f.server.last_request, "Bearer ollama\r\n"));
+    f.provider.api_key = "two\r\nX-Lines: yes";
+    expect_fault(&f, FAULT_STATE, "line break", 1);
+    assert_int_equal(f.server.requests, 2);
+    stop(&f);
+}
+
+static bool keep_body(struct http_call *h, const char *bytes, size_t n)
+{
+    (void)h, (void)bytes, (void)n;
+    return true;
+}
+
+/* A name is judged when it is resolved: localhost passes the form check of no stricter rule, so ask below it. */
+static void judged_when_connecting(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{ANSWER, KEEP}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    char host[256], url[400];
+    assert_int_equal(gethostname(host, sizeof(host)), 0);
+    snprintf(url, sizeof(url), "http://%s:%d/", host, f.server.port);
+    struct http_call h = {.url = url, .cancel = &f.cancel, .on_body = keep_body};
+    http_perform(&h);
+    /* This machine's own name is a private address or none at all. */
+    assert_true(h.end == HTTP_BLOCKED || h.end == HTTP_NETWORK);
+    assert_int_equal(f.server.requests, 0);
+    stop(&f);
+}
+
+struct firing {
+    struct cancel *cancel;
+    int64_t at;
+};
+
+static void *fire_later(void *ctx)
+{
+    struct firing *firing = ctx;
+    usleep(150000);
+    firing->at = clock_mono_ms();
+    cancel_fire(firing->cancel, CANCEL_BY_USER);
+    return NULL;
+}
+
+static void expect_cancelled(struct fixture *f)
+{
+    struct firing firing = {.cancel = &f->cancel};
+    pthread_t thread;
+    pthread_create(&thread, NULL, fire_later, &firing);
+    assert_false(call(f));
+    int64_t now = clock_mono_ms();
+    pthread_join(thread, NULL);
+    assert_true(now - firing.at <= 100);
+    assert_int_equal(f->fault.kind, FAULT_NONE);
+    assert_int_equal(cancel_check(&f->cancel), CANCEL_BY_USER);
+    assert_int_equal(f->cancel.fd, -1);
+}
+
+static void cancel_fresh(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{NULL, HANG}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    expect_cancelled(&f);
+    stop(&f);
+}
+
+static void cancel_reused(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{ANSWER, KEEP}, {NULL, HANG}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    assert_true(call(&f));
+    f.request.stream = false;
+    expect_cancelled(&f);
+    assert_int_equal(f.server.connections, 1);
+    assert_int_equal(f.server.requests, 2);
+    stop(&f);
+}
+
+static void cancel_streaming(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{STREAM TICK, HANG}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    expect_cancelled(&f);
+    assert_string_equal(f.answer.text, "tick ");
+    /* A token that was fired before: nothing is sent. */
+    assert_false(call(&f));
+    assert_int_equal(f.fault.kind, FAULT_NONE);
+    assert_int_equal(f.server.requests, 1);
+    stop(&f);
+}
+
+static void deadline(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{NULL, HANG}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    int64_t began = clock_mono_ms();
+    f.cancel.deadline = began + 200;
+    assert_false(call(&f));
+    assert_int_equal(f.fault.kind, FAULT_NONE);
+    assert_int_equal(cancel_check(&f.cancel), CANCEL_DEADLINE);
+    assert_in_range(clock_mono_ms() - began, 200, 400);
+    stop(&f);
+}
+
+#define BUSY HEAD("503 Busy") "Content-Length: 35\r\n\r\n{\"error\":{\"message\":\"s3cret-key up\"}}"
+
+static void retry(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {BUSY, KEEP}, {HEAD("429 Slow") "Retry-After: 0\r\nContent-Length: 2\r\n\r\n{}", KEEP}, {ANSWER, KEEP}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    assert_true(call(&f));
+    assert_int_equal(f.answer.attempts, 3);
+    assert_int_equal(f.seen.retries, 2);
+    assert_int_equal(f.server.connections, 1);
+    stop(&f);
+}
+
+static void retry_in_vain(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {BUSY, KEEP}, {NULL, CLOSE}, {HEAD("429 Slow") "Retry-After: 7\r\nContent-Length: 2\r\n\r\n{}", KEEP}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    expect_fault(&f, FAULT_UNAVAILABLE, "HTTP 429", 3);
+    assert_int_equal(f.fault.retry_after_ms, 7000);
+    assert_int_equal(f.seen.retries, 2);
+    /* No time for the pause that the upstream asks for: not even one more attempt. */
+    f.cancel.deadline = clock_mono_ms() + 5000;
+    f.seen.retries = 0;
+    expect_fault(&f, FAULT_UNAVAILABLE, "HTTP 429", 1);
+    stop(&f);
+}
+
+static void no_retry(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {HEAD("401 No") "Content-Length: 36\r\n\r\n{\"error\":{\"message\":\"key s3cret-key\"}}", KEEP},
+        {HEAD("418 No") "Content-Length: 2\r\n\r\n{}", KEEP},
+        {HEAD("302 Found") "Location: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n", KEEP},
+        {HEAD("400 No") "Content-Length: 54\r\n\r\n{\"error\":{\"message\":\"x\",\"code\":\"context_length_exceeded\"}}", CLOSE},
+        {"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>", KEEP},
+        {HEAD("200 OK") "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", KEEP},
+    };
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    expect_fault(&f, FAULT_STATE, "HTTP 401: key ***", 1);
+    assert_int_equal(f.fault.message, MSG_provider_refused);
+    assert_null(strstr(f.upstream_error, "s3cret"));
+    assert_non_null(strstr(f.upstream_error, "{\"error\":"));
+    expect_fault(&f, FAULT_STATE, "HTTP 418", 1);
+    expect_fault(&f, FAULT_STATE, "redirects are not followed", 1);
+    assert_false(f.answer.context_overflow);
+    expect_fault(&f, FAULT_INVALID, "HTTP 400", 1);
+    assert_true(f.answer.context_overflow);
+    expect_fault(&f, FAULT_STATE, "text/html", 1);
+    expect_fault(&f, FAULT_UNAVAILABLE, "compressed", 1);
+    assert_int_equal(f.seen.retries, 0);
+    stop(&f);
+}
+
+static void lower_max_tokens(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {HEAD("400 No") "Content-Length: 63\r\n\r\n{\"error\":{\"message\":\"max_tokens is too large. Use at most 5 now\"}}", CLOSE},
+        {ANSWER, KEEP},
+    };
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    f.request.params.max_tokens = 100;
+    assert_true(call(&f));
+    assert_int_equal(f.answer.attempts, 2);
+    assert_int_equal(f.seen.retries, 0);
+    assert_non_null(strstr(f.server.last_request, "\"max_tokens\":5}"));
+    stop(&f);
+}
+
+static void truncation(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {STREAM LAST, KEEP},
+        {STREAM "a\r\ndata: {\"ch", CLOSE},
+        {STREAM TICK LAST, KEEP},
+        {STREAM TICK, CLOSE},
+        {STREAM TICK DONE, HANG},
+    };
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    expect_fault(&f, FAULT_UNAVAILABLE, "stream truncated", 3);
+    assert_string_equal(f.answer.text, "tick ");
+    assert_int_equal(f.seen.retries, 2);
+    f.seen.retries = 0;
+    expect_fault(&f, FAULT_UNAVAILABLE, "stream truncated", 1);
+    /* All is said, only the end of the body is missing. */
+    int64_t began = clock_mono_ms();
+    assert_true(call(&f));
+    assert_true(clock_mono_ms() - began < 2000);
+    stop(&f);
+}
+
+static void clocks(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{STREAM TICK, COMMENTS}, {STREAM, EVENTS}, {STREAM, COMMENTS}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    /* Comments do not feed the stall clock (300 ms), events do. */
+    int64_t began = clock_mono_ms();
+    expect_fault(&f, FAULT_UNAVAILABLE, "the stream stalled", 1);
+    assert_in_range(clock_mono_ms() - began, 300, 1000);
+    f.cancel.deadline = clock_mono_ms() + 1500;
+    assert_false(call(&f));
+    assert_int_equal(f.fault.kind, FAULT_NONE);
+    assert_true(strlen(f.answer.text) > 5 * 15);
+    f.cancel.deadline = 0;
+    f.cancel.reason = CANCEL_NONE;
+    /* Only comments: the first-byte clock (700 ms), three times. */
+    began = clock_mono_ms();
+    expect_fault(&f, FAULT_UNAVAILABLE, "no answer came in time", 3);
+    assert_in_range(clock_mono_ms() - began, 2100, 3500);
+    assert_int_equal(f.server.gone, 5);
+    stop(&f);
+}
+
+static void silent_clocks(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{NULL, HANG}, {NULL, HANG}, {NULL, HANG}, {STREAM TICK, HANG}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    f.request.stream = false;
+    int64_t began = clock_mono_ms();
+    expect_fault(&f, FAULT_UNAVAILABLE, "the answer took too long", 3);
+    assert_in_range(clock_mono_ms() - began, 2100, 3500);
+    /* Nothing arrives at all: looked at once a second. */
+    f.request.stream = true;
+    began = clock_mono_ms();
+    expect_fault(&f, FAULT_UNAVAILABLE, "the stream stalled", 1);
+    assert_in_range(clock_mono_ms() - began, 300, 1600);
+    assert_true(f.seen.ticks >= 4);
+    assert_true(f.seen.longest_silence <= 1200);
+    stop(&f);
+}
+
+static void floods(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {"HTTP/1.1 400 No\r\nConnection: close\r\n\r\n", FLOOD},
+        {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\ndata: ", FLOOD},
+        {"HTTP/1.1 200 OK\r\nX-Long: ", FLOOD},
+    };
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    expect_fault(&f, FAULT_STATE, "HTTP 400: xxx", 1);
+    assert_int_equal(strlen(f.fault.args[1]), 500);
+    assert_int_equal(strlen(f.upstream_error), 2000);
+    expect_fault(&f, FAULT_UNAVAILABLE, "larger than 4 MiB", 1);
+    assert_false(call(&f));
+    assert_int_equal(f.fault.kind, FAULT_UNAVAILABLE);
+    stop(&f);
+}
+
+static void refused_connection(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{ANSWER, KEEP}};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    f.provider.base_url = "http://127.0.0.1:1/v1";
+    expect_fault(&f, FAULT_UNAVAILABLE, "connect", 3);
+    stop(&f);
+}
+
+static void retry_after_date(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {HEAD("429 x") "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n", KEEP},
+        {HEAD("429 x") "retry-after:  Thu, 31 Dec 2099 23:59:59 GMT \r\nContent-Length: 0\r\n\r\n", KEEP},
+        {HEAD("429 x") "Retry-After: soon\r\nContent-Length: 0\r\n\r\n", KEEP},
+        {HEAD("429 x") "Retry-After: 99999999999999999999\r\nContent-Length: 0\r\n\r\n", KEEP},
+    };
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    struct http_call h = {.url = f.url, .cancel = &f.cancel, .on_body = keep_body, .private_allowed = true};
+    http_perform(&h);
+    assert_int_equal(h.end, HTTP_DONE);
+    assert_int_equal(h.retry_after_ms, 0);
+    http_perform(&h);
+    assert_true(h.retry_after_ms > 86400000);
+    http_perform(&h);
+    assert_int_equal(h.retry_after_ms, -1);
+    http_perform(&h);
+    assert_int_equal(h.retry_after_ms, 86400000);
+    assert_non_null(strstr(f.server.last_request, "GET /v1 HTTP/1.1"));
+    stop(&f);
+}
+
+/* --- TLS --- */
+
+/* A self-signed certificate for this name; its PEM text goes to `file` when given. */
+static SSL_CTX *tls_server(const char *name, const char *file)
+{
+    char alt[100];
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    X509_set_version(cert, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+    X509_gmtime_adj(X509_getm_notBefore(cert), -60);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+    X509_set_pubkey(cert, key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+    X509_set_issuer_name(cert, X509_get_subject_name(cert));
+    snprintf(alt, sizeof(alt), "DNS:%s", name);
+    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, alt);
+    X509_add_ext(cert, ext, -1);
+    X509_EXTENSION_free(ext);
+    assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+    assert_int_equal(SSL_CTX_use_certificate(ctx, cert), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
+    if (file) {
+        FILE *out = fopen(file, "w");
+        assert_non_null(out);
+        PEM_write_X509(out, cert);
+        fclose(out);
+    }
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return ctx;
+}
+
+static void tls(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{ANSWER, KEEP}, {ANSWER, KEEP}, {ANSWER, CLOSE}, {ANSWER, KEEP}, {NULL, HANG}};
+    char file[] = "/tmp/clawgate-http-test-XXXXXX";
+    close(mkstemp(file));
+    SSL_CTX *good = tls_server("localhost", file);
+    setenv("SSL_CERT_FILE", file, 1);
+    struct fixture f;
+    start(&f, steps, COUNT(steps), good);
+    for (int i = 0; i < 4; i++)
+        assert_true(call(&f));
+    assert_int_equal(f.server.connections, 2);
+    /* The right certificate under another name. */
+    const char *url = f.provider.base_url;
+    char by_address[64];
+    snprintf(by_address, sizeof(by_address), "https://127.0.0.1:%d/v1", f.server.port);
+    f.provider.base_url = by_address;
+    expect_fault(&f, FAULT_UNAVAILABLE, "SSL", 3);
+    f.provider.base_url = url;
+    f.seen.retries = 0;
+    expect_cancelled(&f);
+    stop(&f);
+    SSL_CTX_free(good);
+
+    /* The right name, and nobody who vouches for it. */
+    SSL_CTX *stranger = tls_server("localhost", NULL);
+    start(&f, steps, COUNT(steps), stranger);
+    expect_fault(&f, FAULT_UNAVAILABLE, "SSL", 3);
+    assert_int_equal(f.server.requests, 0);
+    stop(&f);
+    SSL_CTX_free(stranger);
+    unsetenv("SSL_CERT_FILE");
+    unlink(file);
+}
+
+/* --- many threads --- */
+
+struct crowd {
+    struct fixture *f;
+    int good;
+};
+
+static void *crowd_run(void *ctx)
+{
+    struct crowd *crowd = ctx;
+    for (int i = 0; i < 5; i++) {
+        struct arena *a = arena_new();
+        struct cancel cancel;
+        struct llm_answer answer;
+        struct fault fault;
+        cancel_init(&cancel, clock_mono_ms() + 20000);
+        crowd->good += llm_call(a, &crowd->f->provider, &crowd->f->request, NULL, &cancel, &answer, &fault, NULL) &&
+                       strcmp(answer.text, "tick tick ") == 0;
+        llm_housekeeping();
+        cancel_release(&cancel);
+        arena_free(a);
+    }
+    return NULL;
+}
+
+static void threads(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {{STREAM TICK TICK DONE LAST, KEEP}};
+    char file[] = "/tmp/clawgate-http-test-XXXXXX";
+    close(mkstemp(file));
+    SSL_CTX *good = tls_server("localhost", file);
+    setenv("SSL_CERT_FILE", file, 1);
+    struct fixture f;
+    start(&f, steps, COUNT(steps), good);
+    pthread_t ids[8];
+    struct crowd crowds[8];
+    for (int i = 0; i < 8; i++) {
+        crowds[i] = (struct crowd){.f = &f};
+        pthread_create(&ids[i], NULL, crowd_run, &crowds[i]);
+    }
+    for (int i = 0; i < 8; i++) {
+        pthread_join(ids[i], NULL);
+        assert_int_equal(crowds[i].good, 5);
+    }
+    assert_int_equal(f.server.requests, 40);
+    assert_in_range(f.server.connections, 1, 8);
+    stop(&f);
+    SSL_CTX_free(good);
+    unsetenv("SSL_CERT_FILE");
+    unlink(file);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    setenv("CLAWGATE_UPSTREAM_CONNECT_MS", "2000", 1);
+    setenv("CLAWGATE_UPSTREAM_FIRST_BYTE_MS", "700", 1);
+    setenv("CLAWGATE_UPSTREAM_STALL_MS", "300", 1);
+    setenv("CLAWGATE_UPSTREAM_TOTAL_MS", "700", 1);
+    setenv("CLAWGATE_UPSTREAM_RETRY_MS", "10", 1);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reuse),
+        cmocka_unit_test(address_rule),
+        cmocka_unit_test(judged_when_connecting),
+        cmocka_unit_test(cancel_fresh),
+        cmocka_unit_test(cancel_reused),
+        cmocka_unit_test(cancel_streaming),
+        cmocka_unit_test(deadline),
+        cmocka_unit_test(retry),
+        cmocka_unit_test(retry_in_vain),
+        cmocka_unit_test(no_retry),
+        cmocka_unit_test(lower_max_tokens),
+        cmocka_unit_test(truncation),
+        cmocka_unit_test(clocks),
+        cmocka_unit_test(silent_clocks),
+        cmocka_unit_test(floods),
+        cmocka_unit_test(refused_connection),
+        cmocka_unit_test(retry_after_date),
+        cmocka_unit_test(tls),
+        cmocka_unit_test(threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
