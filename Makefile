@@ -15,6 +15,9 @@ endif
 
 WARN   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
           -Wpointer-arith -Wformat=2 -Werror
+ifneq ($(findstring clang,$(CC)),)
+WARN   += -Wno-sign-conversion # its enums are unsigned, gcc checks the rest
+endif
 HARDEN := -fstack-protector-strong -fPIE
 LDHARD := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 ifeq ($(SAN),)
@@ -109,7 +112,7 @@ deps: ## install the packages that building and running need
 	@tools/deps build
 
 run: ## install what is missing, build, and serve ./var (or CLAWGATE_HOME) with one chat completion
-	@tools/run
+	@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL tools/run
 
 # The suites. Each ends with the line "N passed, N failed, N skipped".
 test: test-deps ## every unit test and end-to-end suite

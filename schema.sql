@@ -274,7 +274,6 @@ CREATE INDEX traces_by_session ON traces (tenant_id, session_key, start_time, id
 CREATE INDEX traces_by_agent ON traces (agent_id, start_time, id);
 CREATE INDEX traces_by_run ON traces (run_id);
 CREATE INDEX traces_running ON traces (tenant_id, start_time, id) WHERE status = 'running';
-CREATE INDEX traces_failed ON traces (tenant_id, start_time, id) WHERE status = 'error';
 
 -- Steps of a run. total_cost NULL means no price is known. Deleted with their trace
 -- by retention; no foreign key, because every run pays for it.

@@ -41,7 +41,7 @@ static enum kept_rc stored(struct request *req, struct kept *k, const struct kep
         return KEPT_FAULT;
     }
     if (running || strcmp(row->state, "gone") == 0) {
-        kept_drop(req, k);
+        kept_drop(req, k, row->run_id);
         return KEPT_NEW;
     }
     *answer = row->answer;
@@ -90,7 +90,7 @@ enum kept_rc kept_lookup(struct request *req, struct kept *k, const char **answe
     enum db_rc rc = answer_find(db, req->arena, k->scope, k->key, &row);
     req_db_done(req, db);
     if (rc == DB_ROW && expired(k, &row)) {
-        kept_drop(req, k);
+        kept_drop(req, k, row.run_id);
         rc = DB_OK;
     }
     if (rc == DB_OK)
@@ -129,13 +129,14 @@ bool kept_claim(struct request *req, const struct kept *k, const char *run_id, s
 
 static enum db_rc drop_job(struct db *db, void *arg)
 {
-    const struct kept *k = arg;
-    return answer_drop(db, k->scope, k->key);
+    const struct kept_answer *row = arg;
+    return answer_drop(db, row->scope, row->key, row->run_id);
 }
 
-void kept_drop(struct request *req, const struct kept *k)
+void kept_drop(struct request *req, const struct kept *k, const char *run_id)
 {
     struct engine *e = chat_of(req)->engine;
-    if (k->claim)
-        writer_run(e->writer, e->db, drop_job, (void *)(uintptr_t)k);
+    struct kept_answer row = {.scope = k->scope, .key = k->key, .run_id = run_id};
+    if (k->key)
+        writer_run(e->writer, e->db, drop_job, &row);
 }

@@ -41,7 +41,8 @@ enum kept_rc { KEPT_NEW, KEPT_REPLAY, KEPT_FAULT };
 enum kept_rc kept_lookup(struct request *req, struct kept *k, const char **answer, int *status, struct fault *f);
 /* Just before the run: false when somebody else was faster. */
 bool kept_claim(struct request *req, const struct kept *k, const char *run_id, struct fault *f);
-void kept_drop(struct request *req, const struct kept *k);
+/* Forgets the claim of that run, if it is still the one that is kept. */
+void kept_drop(struct request *req, const struct kept *k, const char *run_id);
 
 reply chat_completions(struct request *req);
 reply models_list(struct request *req);

@@ -371,7 +371,7 @@ static reply run_it(struct call *call, const struct run_input *in)
             stream_begin(call);
         run_execute(call->run, &call->result);
     } else {
-        kept_drop(req, &call->kept);
+        kept_drop(req, &call->kept, call->run->id);
     }
     if (watched)
         gone_remove(chat_of(req)->gone, req_client_fd(req));

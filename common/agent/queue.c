@@ -13,17 +13,22 @@ struct waiter {
     bool mine;
 };
 
+/* Those who wait for one thing, first come first served. */
+struct waiters {
+    struct waiter *first, **last;
+    int count;
+};
+
 struct line {
     struct line *next;
-    struct waiter *first, **last;
-    int waiting;
+    struct waiters waiters;
     char name[]; /* tenant, line feed, session key */
 };
 
 struct queue {
     pthread_mutex_t lock;
-    pthread_cond_t slot_free;
     size_t slots, taken;
+    struct waiters for_slot;
     struct locks *locks;
     struct line *bucket[BUCKETS];
 };
@@ -53,7 +58,7 @@ struct queue *queue_new(size_t slots, struct locks *locks)
     if (!q)
         return NULL;
     pthread_mutex_init(&q->lock, NULL);
-    cond_init_monotonic(&q->slot_free);
+    q->for_slot.last = &q->for_slot.first;
     q->slots = slots;
     q->locks = locks;
     return q;
@@ -63,7 +68,6 @@ void queue_free(struct queue *q)
 {
     if (!q)
         return;
-    pthread_cond_destroy(&q->slot_free);
     pthread_mutex_destroy(&q->lock);
     free(q);
 }
@@ -80,25 +84,68 @@ static void tick_if_due(struct queue *q, int64_t *last, void (*tick)(void *), vo
     pthread_mutex_lock(&q->lock);
 }
 
+static void waiter_unlink(struct waiters *list, struct waiter *w)
+{
+    struct waiter **at = &list->first;
+    while (*at != w)
+        at = &(*at)->next;
+    *at = w->next;
+    if (!*at)
+        list->last = at;
+    list->count--;
+}
+
+/* Waits until somebody hands the turn over, at most limit_ms (0 = for ever). */
+static enum queue_rc wait_turn(struct queue *q, struct waiters *list, int64_t limit_ms, struct cancel *c,
+                               void (*tick)(void *), void *ctx)
+{
+    struct waiter w = {0};
+    int64_t start = clock_mono_ms(), ticked = start;
+    enum queue_rc rc = QUEUE_ENTERED;
+    cond_init_monotonic(&w.turn);
+    *list->last = &w;
+    list->last = &w.next;
+    list->count++;
+    while (!w.mine && rc == QUEUE_ENTERED) {
+        cond_wait_ms(&w.turn, &q->lock, LOOK_MS);
+        tick_if_due(q, &ticked, tick, ctx);
+        if (w.mine)
+            break;
+        if (cancel_check(c) != CANCEL_NONE)
+            rc = QUEUE_CANCELLED;
+        else if (limit_ms && clock_mono_ms() - start >= limit_ms)
+            rc = QUEUE_NO_SLOT;
+    }
+    if (!w.mine)
+        waiter_unlink(list, &w);
+    pthread_cond_destroy(&w.turn);
+    return rc;
+}
+
+/* Hands the turn to the first who waits; false when nobody does. */
+static bool hand_over(struct waiters *list)
+{
+    struct waiter *w = list->first;
+    if (!w)
+        return false;
+    waiter_unlink(list, w);
+    w->mine = true;
+    pthread_cond_signal(&w->turn);
+    return true;
+}
+
 static enum queue_rc slot_take(struct queue *q, struct cancel *c, void (*tick)(void *), void *ctx)
 {
-    int64_t start = clock_mono_ms(), ticked = start;
-    while (q->taken >= q->slots) {
-        if (cancel_check(c) != CANCEL_NONE)
-            return QUEUE_CANCELLED;
-        if (clock_mono_ms() - start >= QUEUE_SLOT_WAIT_MS)
-            return QUEUE_NO_SLOT;
-        cond_wait_ms(&q->slot_free, &q->lock, LOOK_MS);
-        tick_if_due(q, &ticked, tick, ctx);
-    }
+    if (q->taken >= q->slots)
+        return wait_turn(q, &q->for_slot, QUEUE_SLOT_WAIT_MS, c, tick, ctx);
     q->taken++;
     return QUEUE_ENTERED;
 }
 
 static void slot_give(struct queue *q)
 {
-    q->taken--;
-    pthread_cond_signal(&q->slot_free);
+    if (!hand_over(&q->for_slot))
+        q->taken--;
 }
 
 static struct line **line_find(struct queue *q, const char *name)
@@ -112,75 +159,29 @@ static struct line **line_find(struct queue *q, const char *name)
     return at;
 }
 
-static void line_remove(struct queue *q, const char *name)
+/* The first who waits gets the turn; without one the line is gone. */
+static void line_pass_on(struct queue *q, const char *name)
 {
     struct line **at = line_find(q, name), *l = *at;
+    if (hand_over(&l->waiters))
+        return;
     *at = l->next;
     free(l);
 }
 
-/* The first waiter gets the turn; without one the line is gone. */
-static void line_pass_on(struct queue *q, const char *name)
-{
-    struct line *l = *line_find(q, name);
-    struct waiter *w = l->first;
-    if (!w) {
-        line_remove(q, name);
-        return;
-    }
-    l->first = w->next;
-    if (!l->first)
-        l->last = &l->first;
-    l->waiting--;
-    w->mine = true;
-    pthread_cond_signal(&w->turn);
-}
-
-static void waiter_unlink(struct line *l, struct waiter *w)
-{
-    struct waiter **at = &l->first;
-    while (*at != w)
-        at = &(*at)->next;
-    *at = w->next;
-    if (!*at)
-        l->last = at;
-    l->waiting--;
-}
-
 static enum queue_rc line_enter(struct queue *q, const char *name, struct cancel *c, void (*tick)(void *), void *ctx)
 {
-    struct line **at = line_find(q, name);
-    if (!*at) {
-        size_t n = strlen(name) + 1;
-        struct line *l = calloc(1, sizeof *l + n);
-        if (!l)
-            return QUEUE_FULL;
-        memcpy(l->name, name, n);
-        l->last = &l->first;
-        *at = l;
-        return QUEUE_ENTERED;
-    }
-    struct line *l = *at;
-    if (l->waiting >= QUEUE_CAP)
+    struct line **at = line_find(q, name), *l = *at;
+    if (l)
+        return l->waiters.count < QUEUE_CAP ? wait_turn(q, &l->waiters, 0, c, tick, ctx) : QUEUE_FULL;
+    size_t n = strlen(name) + 1;
+    l = calloc(1, sizeof *l + n);
+    if (!l)
         return QUEUE_FULL;
-    struct waiter w = {0};
-    cond_init_monotonic(&w.turn);
-    *l->last = &w;
-    l->last = &w.next;
-    l->waiting++;
-    int64_t ticked = clock_mono_ms();
-    enum queue_rc rc = QUEUE_ENTERED;
-    while (!w.mine) {
-        if (cancel_check(c) != CANCEL_NONE) {
-            waiter_unlink(l, &w);
-            rc = QUEUE_CANCELLED;
-            break;
-        }
-        cond_wait_ms(&w.turn, &q->lock, LOOK_MS);
-        tick_if_due(q, &ticked, tick, ctx);
-    }
-    pthread_cond_destroy(&w.turn);
-    return rc;
+    memcpy(l->name, name, n);
+    l->waiters.last = &l->waiters.first;
+    *at = l;
+    return QUEUE_ENTERED;
 }
 
 static bool line_name(char *out, size_t size, const char *tenant_id, const char *session_key)
@@ -188,34 +189,55 @@ static bool line_name(char *out, size_t size, const char *tenant_id, const char 
     return snprintf(out, size, "%s\n%s", tenant_id, session_key) < (int)size;
 }
 
+/* The same session may run in another process (an upgrade, plain CGI): its lock is asked for until it is free. */
+static bool foreign_wait(struct queue *q, const char *tenant_id, const char *session_key, struct cancel *c,
+                         void (*tick)(void *ctx), void *ctx)
+{
+    int64_t ticked = clock_mono_ms();
+    while (!locks_session_try(q->locks, tenant_id, session_key)) {
+        if (!cancel_sleep(c, FOREIGN_LOCK_MS))
+            return false;
+        if (tick && clock_mono_ms() - ticked >= TICK_MS) {
+            ticked = clock_mono_ms();
+            tick(ctx);
+        }
+    }
+    return true;
+}
+
+static void line_leave(struct queue *q, const char *name)
+{
+    pthread_mutex_lock(&q->lock);
+    line_pass_on(q, name);
+    pthread_mutex_unlock(&q->lock);
+}
+
 enum queue_rc queue_enter(struct queue *q, const char *tenant_id, const char *session_key, struct cancel *c,
                           void (*tick)(void *ctx), void *ctx)
 {
     char name[1024];
+    enum queue_rc rc = QUEUE_ENTERED;
     if (session_key && !line_name(name, sizeof name, tenant_id, session_key))
         return QUEUE_FULL;
-    pthread_mutex_lock(&q->lock);
-    enum queue_rc rc = slot_take(q, c, tick, ctx);
-    if (rc == QUEUE_ENTERED && session_key) {
+    if (session_key) {
+        pthread_mutex_lock(&q->lock);
         rc = line_enter(q, name, c, tick, ctx);
+        pthread_mutex_unlock(&q->lock);
         if (rc != QUEUE_ENTERED)
-            slot_give(q);
-    }
-    pthread_mutex_unlock(&q->lock);
-    if (rc != QUEUE_ENTERED || !session_key)
-        return rc;
-    while (!locks_session_try(q->locks, tenant_id, session_key)) {
-        if (!cancel_sleep(c, FOREIGN_LOCK_MS)) {
-            pthread_mutex_lock(&q->lock);
-            line_pass_on(q, name);
-            slot_give(q);
-            pthread_mutex_unlock(&q->lock);
+            return rc;
+        if (!foreign_wait(q, tenant_id, session_key, c, tick, ctx)) {
+            line_leave(q, name);
             return QUEUE_CANCELLED;
         }
-        if (tick)
-            tick(ctx);
     }
-    return QUEUE_ENTERED;
+    pthread_mutex_lock(&q->lock);
+    rc = slot_take(q, c, tick, ctx);
+    pthread_mutex_unlock(&q->lock);
+    if (rc != QUEUE_ENTERED && session_key) {
+        locks_session_release(q->locks, tenant_id, session_key);
+        line_leave(q, name);
+    }
+    return rc;
 }
 
 void queue_leave(struct queue *q, const char *tenant_id, const char *session_key)
@@ -223,11 +245,9 @@ void queue_leave(struct queue *q, const char *tenant_id, const char *session_key
     char name[1024];
     if (session_key && line_name(name, sizeof name, tenant_id, session_key)) {
         locks_session_release(q->locks, tenant_id, session_key);
-        pthread_mutex_lock(&q->lock);
-        line_pass_on(q, name);
-    } else {
-        pthread_mutex_lock(&q->lock);
+        line_leave(q, name);
     }
+    pthread_mutex_lock(&q->lock);
     slot_give(q);
     pthread_mutex_unlock(&q->lock);
 }

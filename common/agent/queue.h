@@ -4,8 +4,10 @@
  *  1. At most one run of a session at a time, in this process by a queue, across
  *     processes by the lock file.
  *  2. Runs of one session start in the order in which they called queue_enter.
- *  3. At most QUEUE_CAP runs of a session wait; one more is refused at once.
- *  4. A wait ends early when the run is cancelled or its deadline passes.
+ *  3. At most QUEUE_CAP runs of a session wait for their turn; one more is refused at once.
+ *  4. Who waits for his session's turn holds no slot; slots are given in the order of asking, and nobody waits
+ *     longer than QUEUE_SLOT_WAIT_MS for one.
+ *  5. A wait ends early when the run is cancelled or its deadline passes.
  */
 #ifndef CLAWGATE_AGENT_QUEUE_H
 #define CLAWGATE_AGENT_QUEUE_H
@@ -25,7 +27,7 @@ struct queue;
 
 struct queue *queue_new(size_t slots, struct locks *locks);
 void queue_free(struct queue *q);
-/* Takes a slot, then the session's turn. session_key NULL: the session is new and known to this run alone,
+/* Takes the session's turn, then a slot. session_key NULL: the session is new and known to this run alone,
  * only a slot is taken. tick (may be NULL) is called about once a second while waiting. */
 enum queue_rc queue_enter(struct queue *q, const char *tenant_id, const char *session_key, struct cancel *c,
                           void (*tick)(void *ctx), void *ctx);

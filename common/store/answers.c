@@ -34,15 +34,19 @@ enum db_rc answer_claim(struct db *db, const struct kept_answer *k)
 
 enum db_rc answer_finish(struct db *db, const struct kept_answer *k)
 {
-    SQL(finish, "UPDATE kept_answers SET state = ?3, status = ?4, answer = ?5, run_id = COALESCE(?6, run_id)"
-                " WHERE scope = ?1 AND key = ?2");
-    return db_exec(db, &finish, "tttitt", k->scope, k->key, k->state, k->status, k->answer, k->run_id);
+    SQL(finish, "INSERT INTO kept_answers (scope, key, body_hash, run_id, state, status, answer, created_at, worker)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+                " ON CONFLICT (scope, key) DO UPDATE SET body_hash = excluded.body_hash, run_id = excluded.run_id,"
+                " state = excluded.state, status = excluded.status, answer = excluded.answer,"
+                " created_at = excluded.created_at, worker = excluded.worker");
+    return db_exec(db, &finish, "tttttitti", k->scope, k->key, k->body_hash, k->run_id, k->state, k->status, k->answer,
+                   k->created_at, k->worker);
 }
 
-enum db_rc answer_drop(struct db *db, const char *scope, const char *key)
+enum db_rc answer_drop(struct db *db, const char *scope, const char *key, const char *run_id)
 {
-    SQL(drop, "DELETE FROM kept_answers WHERE scope = ?1 AND key = ?2");
-    return db_exec(db, &drop, "tt", scope, key);
+    SQL(drop, "DELETE FROM kept_answers WHERE scope = ?1 AND key = ?2 AND run_id IS ?3");
+    return db_exec(db, &drop, "ttt", scope, key, run_id);
 }
 
 enum db_rc answers_interrupt(struct db *db, int64_t worker, int64_t *count)

@@ -24,8 +24,9 @@ struct appended {
     int64_t message_count; /* with the new ones */
 };
 
-/* One statement makes or finds the session, adds the counters and reserves the message numbers. A session of another
- * user gives no row. */
+/* One statement makes or finds the session, adds the counters and reserves the message numbers; inside the transaction
+ * the second sees exactly that (RETURNING would cost a temporary table a run). A session of another user is not
+ * touched. */
 static enum db_rc session_upsert(struct db *db, const struct session_write *w, const struct message *messages, size_t n,
                                  struct appended *out)
 {
@@ -44,18 +45,23 @@ static enum db_rc session_upsert(struct db *db, const struct session_write *w, c
         " message_count = message_count + ?14, message_bytes = message_bytes + ?15,"
         " last_message_count = CASE WHEN ?12 < 0 THEN last_message_count ELSE message_count + ?14 END,"
         " updated_at = MAX(updated_at, ?16)"
-        " WHERE ?5 IS NULL OR user_id = ?5"
-        " RETURNING id, message_count");
+        " WHERE ?5 IS NULL OR user_id = ?5");
+    SQL(place, "SELECT id, message_count FROM sessions WHERE tenant_id = ?1 AND key = ?2");
     char id[UUID_SIZE], now[TIME_TEXT_SIZE];
     uuid_new(id);
     time_format(clock_ms(), now);
-    struct db_stmt *s =
-        db_query(db, &upsert, "tttttttttiiiiiit", id, w->tenant_id, w->key, w->agent_id, w->user_id, w->channel,
-                 w->model, w->provider, w->label, w->add_input_tokens, w->add_output_tokens, w->last_prompt_tokens,
-                 w->context_window, (int64_t)n, message_bytes(messages, n), now);
-    enum db_rc rc = db_next(s);
+    enum db_rc rc =
+        db_exec(db, &upsert, "tttttttttiiiiiit", id, w->tenant_id, w->key, w->agent_id, w->user_id, w->channel,
+                w->model, w->provider, w->label, w->add_input_tokens, w->add_output_tokens, w->last_prompt_tokens,
+                w->context_window, (int64_t)n, message_bytes(messages, n), now);
+    if (rc != DB_OK)
+        return rc;
+    if (db_changes(db) == 0)
+        return DB_CONSTRAINT;
+    struct db_stmt *s = db_query(db, &place, "tt", w->tenant_id, w->key);
+    rc = db_next(s);
     if (rc != DB_ROW)
-        return rc == DB_OK ? DB_CONSTRAINT : rc;
+        return rc == DB_OK ? DB_ERROR : rc;
     memcpy(out->id, db_peek(s, 0, NULL), UUID_SIZE);
     out->message_count = db_int(s, 1);
     db_reset(s);

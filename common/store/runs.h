@@ -73,8 +73,10 @@ struct kept_answer {
 enum db_rc answer_find(struct db *db, struct arena *a, const char *scope, const char *key, struct kept_answer *out);
 /* Claims the key: DB_OK claimed, DB_CONSTRAINT somebody has it. */
 enum db_rc answer_claim(struct db *db, const struct kept_answer *k);
+/* Keeps the answer, whether the key was claimed before or not. */
 enum db_rc answer_finish(struct db *db, const struct kept_answer *k);
-enum db_rc answer_drop(struct db *db, const char *scope, const char *key);
+/* Forgets the row of that very run; a claim somebody made meanwhile stays. */
+enum db_rc answer_drop(struct db *db, const char *scope, const char *key, const char *run_id);
 /* The running answers of a dead worker become "gone": the next request with that key starts a new run. */
 enum db_rc answers_interrupt(struct db *db, int64_t worker, int64_t *count);
 /* Deletes answers older than the given time (RFC 3339), at most `max`. */

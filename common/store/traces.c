@@ -108,7 +108,7 @@ enum db_rc traces_prune(struct db *db, const char *before, int64_t max, int64_t 
 
 /* Runs: the traces seen as runs --------------------------------------------- */
 
-#define RUN_COLUMNS "run_id, agent_id, agent_key, session_key, user_id, status, start_time, end_time, error, tenant_id"
+#define RUN_COLUMNS "COALESCE(run_id, id), agent_id, agent_key, session_key, user_id, status, start_time, end_time, error, tenant_id"
 
 static void run_read(struct db_stmt *s, struct arena *a, struct run_row *out)
 {
@@ -138,24 +138,30 @@ enum db_rc run_find(struct db *db, struct arena *a, const char *tenant_id, const
 }
 
 /* One statement for each index. A page by key begins after (start_time, id) of the run named in `before`. */
-#define OF_TENANT " FROM traces WHERE tenant_id = ?1 AND run_id IS NOT NULL"
+#define OF_TENANT " FROM traces WHERE tenant_id = ?1"
 #define OF_USER OF_TENANT " AND user_id = ?2"
 #define OF_RUNNING OF_TENANT " AND status = 'running' AND (?2 IS NULL OR user_id = ?2)"
 #define WITH_STATUS " AND (?3 IS NULL OR status = ?3)"
 #define PAGE " AND (start_time, id) < (?4, ?5) ORDER BY start_time DESC, id DESC LIMIT ?6 OFFSET ?7"
-#define COUNTED(where) "SELECT COUNT(*) FROM (SELECT 1" where WITH_STATUS " LIMIT 10001)"
+#define COUNTED(where) "SELECT COUNT(*) FROM (SELECT 1" where " LIMIT 10001)"
 
 enum run_index { BY_TENANT, BY_USER, RUNNING, RUN_INDEXES };
 
 static struct db_stmt *run_count(struct db *db, enum run_index index, const char *tenant_id, const char *user,
                                  const char *status)
 {
-    static struct sql counts[RUN_INDEXES] = {
+    static struct sql all[RUN_INDEXES] = {
         [BY_TENANT] = {.text = COUNTED(OF_TENANT)},
         [BY_USER] = {.text = COUNTED(OF_USER)},
-        [RUNNING] = {.text = COUNTED(OF_RUNNING)},
     };
-    return db_query(db, &counts[index], "ttt", tenant_id, user, status);
+    static struct sql with_status[RUN_INDEXES] = {
+        [BY_TENANT] = {.text = COUNTED(OF_TENANT WITH_STATUS)},
+        [BY_USER] = {.text = COUNTED(OF_USER WITH_STATUS)},
+        [RUNNING] = {.text = COUNTED(OF_RUNNING WITH_STATUS)},
+    };
+    if (status)
+        return db_query(db, &with_status[index], "ttt", tenant_id, user, status);
+    return db_query(db, &all[index], user ? "tt" : "t", tenant_id, user);
 }
 
 static enum db_rc run_start(struct db *db, struct arena *a, const char *tenant_id, const char *before,

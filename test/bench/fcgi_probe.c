@@ -112,7 +112,8 @@ static bool worker_open(struct worker *w, const struct settings *s)
     *w = (struct worker){.curl = curl_easy_init()};
     w->headers = curl_slist_append(NULL, "Content-Type: application/json");
     w->headers = curl_slist_append(w->headers, "Authorization: Bearer upstream-key");
-    if (!w->curl || sqlite3_open_v2(s->database, &w->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+    if (!w->curl || sqlite3_open_v2(s->database, &w->db, flags, NULL) != SQLITE_OK ||
         sqlite3_prepare_v3(w->db, "SELECT agent, model FROM api_keys WHERE hash = ?1", -1, SQLITE_PREPARE_PERSISTENT,
                            &w->find_key, NULL) != SQLITE_OK) {
         return false;

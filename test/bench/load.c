@@ -30,7 +30,8 @@ static const char usage_text[] =
     "  A stream is complete when its HTTP answer ended properly with status 200, the terminal event came exactly\n"
     "  once, and no event was an error (event: error, or data beginning with {\"error\").\n";
 
-static const char small_body[] = "{\"model\":\"upstream-small\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}";
+static const char small_body[] =
+    "{\"model\":\"upstream-small\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}";
 static const char stream_body[] =
     "{\"model\":\"upstream-small\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}";
 

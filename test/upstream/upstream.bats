@@ -1,11 +1,10 @@
 #!/usr/bin/env bats
-# The scripted upstream itself: what the other suites rely on. Needs ${BUILD:-build}/test/{upstream/upstream,bench/load}.
+# The scripted upstream itself: what the other suites rely on. CLAWGATE_BUILD names the build (default: build).
 
 setup_file() {
     local root
     root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-    local build=${BUILD:-build}
-    [[ $build = /* ]] || build=$root/$build
+    local build=${CLAWGATE_BUILD:-$root/build}
     export UPSTREAM=$build/test/upstream/upstream LOAD=$build/test/bench/load DIR=$BATS_FILE_TMPDIR
     "$UPSTREAM" --make-cert "$DIR"
     "$UPSTREAM" --tls-port 0 --cert "$DIR/cert.pem" --key "$DIR/key.pem" --port-file "$DIR/ports" \
@@ -23,6 +22,7 @@ setup_file() {
 teardown_file() {
     kill "$(cat "$DIR/pid")"
     cat "$DIR/stderr" >&2
+    [ ! -s "$DIR/stderr" ]
 }
 
 setup() {
@@ -79,8 +79,8 @@ stream_text() {
 }
 
 @test "times=2 fails twice, and again after a reset" {
-    local i codes=""
-    for i in 1 2 3; do
+    local codes=""
+    for _ in 1 2 3; do
         codes+="$(ask status=429,retry_after=7,times=2 false chat/completions -o /dev/null -w '%{http_code} ')"
     done
     [ "$codes" = "429 429 200 " ]

@@ -61,6 +61,15 @@ struct answer *answer_new(struct script *script, enum answer_api api, const stru
 enum answer_step answer_pull(struct answer *a, struct bytes *head, struct bytes *body, long *wait_ms);
 void answer_free(struct answer *a);
 
+/* What the answer says (answer_text.c): model, text, tool calls. */
+void answer_choose_text(struct answer *a, const struct chat *chat);
+/* How many pieces all blocks have together. */
+long answer_count(struct answer *a);
+/* The next piece of the current block, NULL at its end; `scratch` may hold it. */
+const char *answer_piece(struct answer *a, char *scratch, size_t size, size_t *n);
+/* Goes to the next block; false when there is none. */
+bool answer_block_next(struct answer *a);
+
 /* For the dialects. */
 enum answer_block answer_block_at(const struct answer *a, size_t block);
 /* The number of a tool block among the calls, from 0. */

@@ -21,8 +21,8 @@ static void usage_object(const struct answer *a, struct bytes *out)
 static void chunk_begin(const struct answer *a, struct bytes *out)
 {
     answer_event_begin(a, out, NULL);
-    bytes_format(out, "{\"id\":\"chatcmpl-%lu\",\"object\":\"chat.completion.chunk\",\"created\":" CREATED ",\"model\":",
-                 a->id);
+    bytes_format(out, "{\"id\":\"chatcmpl-%lu\",\"object\":\"chat.completion.chunk\",\"created\":" CREATED, a->id);
+    bytes_text(out, ",\"model\":");
     bytes_json(out, a->model);
     bytes_text(out, ",\"choices\":[");
 }
@@ -127,7 +127,8 @@ static void stream_done(const struct answer *a, struct bytes *out)
 
 static void whole_begin(const struct answer *a, struct bytes *out)
 {
-    bytes_format(out, "{\"id\":\"chatcmpl-%lu\",\"object\":\"chat.completion\",\"created\":" CREATED ",\"model\":", a->id);
+    bytes_format(out, "{\"id\":\"chatcmpl-%lu\",\"object\":\"chat.completion\",\"created\":" CREATED, a->id);
+    bytes_text(out, ",\"model\":");
     bytes_json(out, a->model);
     bytes_text(out, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
 }

@@ -32,7 +32,8 @@ static const struct option_def options_known[] = {
 
 void script_init(struct script *s)
 {
-    *s = (struct script){.status = 200, .tokens = -1, .tools = 1, .dims = 64, .at = -1, .retry_after = -1, .usage_in = -1};
+    *s = (struct script){.status = 200, .tools = 1, .dims = 64};
+    s->tokens = s->at = s->retry_after = s->usage_in = -1; /* not given */
 }
 
 static int hex_value(char c)

@@ -1,0 +1,363 @@
+# POST /v1/chat/completions: what is refused, and how (contract 03 §1.3, §1.10). Upstream failures: chat_upstream.bats.
+
+load helper
+
+LIMIT=200000
+
+setup_file() {
+    upstream_start
+    gateway_start "{\"gateway\":{\"max_body_bytes\":$LIMIT}}"
+    provider plain ''
+    provider slow delay=3000
+    clawgate agent create lost --provider nowhere >/dev/null
+    clawgate agent create private --user alice >/dev/null
+    clawgate agent create asleep >/dev/null
+    sqlite3 "$DATABASE" "UPDATE agents SET status = 'inactive' WHERE agent_key = 'asleep'"
+    export READ_KEY WRITE_KEY
+    READ_KEY=$(clawgate key create --name r --scopes read)
+    WRITE_KEY=$(clawgate key create --name w --scopes write --owner bob)
+}
+
+teardown_file() {
+    gateway_stop
+}
+
+post() {
+    api POST /v1/chat/completions "$1"
+}
+
+# A body with one field changed; the value is JSON.
+with() {
+    post "$(jq -cn --argjson value "$2" "{messages: [{role: \"user\", content: \"hi\"}]} | .$1 = \$value")"
+}
+
+refuse_with() {
+    with "$1" "$2"
+    assert_error 400 INVALID_REQUEST "${3-$1}"
+    assert_equal "$(header X-Should-Retry)" false
+}
+
+@test "401 without a token, with a wrong one, an unknown key and another scheme, all alike" {
+    local first="" value
+    for value in '' 'Authorization: Bearer wrong' 'Authorization: Bearer' 'Authorization: Basic dGVzdDp0ZXN0' \
+        "Authorization: $TOKEN" "Authorization: Bearer goclaw_00000000000000000000000000000000" \
+        "Authorization: Bearer ${TOKEN}x" "Authorization: Bearer ${TOKEN%?}"; do
+        bearer='' extra=()
+        [ -z "$value" ] || extra=("$value")
+        with model '"x"'
+        assert_error 401 UNAUTHORIZED
+        assert_equal "$(header WWW-Authenticate)" 'Bearer realm="goclaw"'
+        assert_equal "$(header X-Should-Retry)" false
+        first=${first:-$body}
+        assert_equal "$body" "$first"
+    done
+    bearer='' extra=()
+    api POST "/v1/chat/completions?token=$TOKEN" '{}'
+    assert_error 401 UNAUTHORIZED
+}
+
+@test "403 for a role below operator, before the body is looked at" {
+    bearer=$READ_KEY
+    post 'not json'
+    assert_error 403 UNAUTHORIZED
+    assert_equal "$(header X-Should-Retry)" false
+}
+
+@test "403 for an agent of the tenant without access; its owner and owners of the gateway may" {
+    local model='"goclaw:private"'
+    bearer=$WRITE_KEY
+    with model "$model"
+    assert_error 403 UNAUTHORIZED
+    unset bearer
+    extra=("X-GoClaw-User-Id: bob")
+    with model "$model"
+    assert_error 403 UNAUTHORIZED
+    extra=("X-GoClaw-User-Id: alice")
+    with model "$model"
+    assert_status 200
+    extra=()
+    with model "$model"
+    assert_status 200
+}
+
+@test "403 for the session of another user" {
+    extra=("X-GoClaw-Session-Key: mine" "X-GoClaw-User-Id: alice")
+    say hi
+    assert_status 200
+    extra=("X-GoClaw-Session-Key: mine" "X-GoClaw-User-Id: bob")
+    say hi
+    assert_error 403 UNAUTHORIZED
+    extra=("X-GoClaw-Session-Key: mine")
+    say hi
+    assert_status 200
+}
+
+@test "400 for bodies that are no JSON object" {
+    local text
+    for text in '{' 'null' '[]' '"x"' '1' '{"messages":[{"role":"user","content":"x"}]} x' "{'messages':[]}" \
+        '{"messages":[{"role":"user","content":"x"}],}' '{"a":NaN}' '{"a":Infinity}' '{"a":01}' '{/**/"a":1}' \
+        '{"a":"'$'\t''"}' '{"a":"\ud800"}' '{"a":"\u0000"}' '{"a":1,"a":2}' '{"b":{"a":1,"a":1}}' '{"a":1e400}' \
+        $'\xef\xbb\xbf{}' $'{"a":"\xc0\xaf"}' $'{"a":"\xed\xa0\x80"}' $'{"a":"\xff"}' '{"a":"\x"}' '{"a":18446744073709551616}' '{"max_tokens":9223372036854775808}'; do
+        post "$text"
+        assert_error 400 INVALID_REQUEST -
+        assert_equal "$(header X-Should-Retry)" false
+    done
+}
+
+@test "400 for nesting beyond 64 levels, and not at 64" {
+    post "$(printf '{"messages":[{"role":"user","content":"/echo deep"}],"metadata":%.0s' 1)$(printf '[%.0s' {1..63})$(printf ']%.0s' {1..63})}"
+    assert_status 200
+    post "$(printf '{"messages":[{"role":"user","content":"/echo deep"}],"metadata":%.0s' 1)$(printf '[%.0s' {1..64})$(printf ']%.0s' {1..64})}"
+    assert_error 400 INVALID_REQUEST -
+}
+
+@test "400 for messages that cannot be used, naming the place" {
+    post ''
+    assert_error 400 INVALID_REQUEST messages
+    refuse_with messages '[]'
+    refuse_with messages 'null'
+    refuse_with messages '"hi"'
+    refuse_with messages '{}'
+    refuse_with messages '[1]' 'messages[0]'
+    refuse_with messages '[{"content":"x"}]' 'messages[0].role'
+    refuse_with messages '[{"role":"boss","content":"x"}]' 'messages[0].role'
+    refuse_with messages '[{"role":"user","content":"x"},{"role":"user","content":5}]' 'messages[1].content'
+    refuse_with messages '[{"role":"user","content":[{"type":"video","text":"x"}]}]' 'messages[0].content[0].type'
+    refuse_with messages '[{"role":"user","content":[{"type":"text","text":"x"},5]}]' 'messages[0].content[1].type'
+    refuse_with messages '[{"role":"user","content":""}]' messages
+    refuse_with messages '[{"role":"user","content":null}]' messages
+    refuse_with messages '[{"role":"user","content":" \n\t"}]' messages
+    refuse_with messages '[{"role":"system","content":"x"}]' messages
+    refuse_with messages '[{"role":"user","content":"a"},{"role":"tool","content":"x"}]' 'messages[1].tool_call_id'
+}
+
+@test "400 for fields of a wrong type or out of range, and not at the limits" {
+    local field value
+    while read -r field value; do
+        refuse_with "$field" "$value"
+    done <<'TABLE'
+model 5
+stream "true"
+stream 1
+stream_options []
+stream_options.include_usage 1
+user 5
+user "zero​width"
+n 2
+n 0
+n 1.5
+temperature 2.01
+temperature -0.01
+temperature "1"
+temperature true
+top_p 1.1
+top_p -1
+stop []
+stop ["a","b","c","d","e"]
+stop [1]
+stop 5
+seed 1.5
+seed "1"
+presence_penalty 2.5
+presence_penalty -2.5
+frequency_penalty 3
+frequency_penalty []
+max_tokens 0
+max_tokens -5
+max_tokens 1.5
+max_tokens "10"
+max_completion_tokens 0
+response_format "json"
+response_format {"type":"xml"}
+response_format {}
+reasoning_effort "max"
+reasoning_effort 3
+tools {}
+tools "x"
+functions [{"name":"f"}]
+TABLE
+    while read -r field value; do
+        with "$field" "$value"
+        [ "$status_code" = 200 ] || fail "$field = $value: $status_code $body"
+    done <<'TABLE'
+temperature 0
+temperature 2
+temperature null
+top_p 1
+top_p 0
+stop "x"
+stop ["a","b","c","d"]
+stop null
+seed -9223372036854775808
+presence_penalty -2
+frequency_penalty 2
+max_tokens 1
+max_tokens 9223372036854775807
+n 1
+n null
+stream false
+user null
+tools null
+tools []
+functions []
+response_format {"type":"text"}
+reasoning_effort "none"
+model null
+metadata {"x":[1]}
+TABLE
+}
+
+@test "400 for client tools that are not well formed" {
+    refuse_with tools '[1]' 'tools[0]'
+    refuse_with tools '[{"type":"web_search"}]' 'tools[0]'
+    refuse_with tools '[{"type":"function","function":{"name":"a b"}}]' 'tools[0].function.name'
+    refuse_with tools "[{\"type\":\"function\",\"function\":{\"name\":\"$(printf 'a%.0s' {1..65})\"}}]" 'tools[0].function.name'
+    refuse_with tools '[{"type":"function","function":{"name":"a","parameters":[]}}]' 'tools[0].function.parameters'
+    refuse_with tools '[{"type":"function","function":{"name":"a"}},{"type":"function","function":{"name":"a"}}]' tools
+    with tools "[{\"type\":\"function\",\"function\":{\"name\":\"$(printf 'a%.0s' {1..64})\"}}]"
+    assert_status 200
+}
+
+@test "400 for a user id that is empty, too long or hides something, in the header" {
+    local id
+    for id in "$(printf 'u%.0s' {1..256})" $'a\u200bb' $'a\u202eb' $'\ufeffa' $'a\xffb'; do
+        extra=("X-GoClaw-User-Id: $id")
+        say hi
+        assert_error 400 INVALID_REQUEST X-GoClaw-User-Id
+    done
+    extra=("X-GoClaw-User-Id;")
+    say hi
+    assert_error 400 INVALID_REQUEST X-GoClaw-User-Id
+    extra=("X-GoClaw-User-Id: $(printf 'u%.0s' {1..255})")
+    say hi
+    assert_status 200
+    extra=("X-GoClaw-User-Id: group:telegram:-100123/ü")
+    say hi
+    assert_status 200
+}
+
+@test "400 for session keys of another agent, too long or with control characters" {
+    local key
+    for key in agent:plain:http:direct:x agent:nothing "$(printf 's%.0s' {1..201})"; do
+        extra=("X-GoClaw-Session-Key: $key")
+        say hi
+        assert_error 400 INVALID_REQUEST X-GoClaw-Session-Key
+    done
+    extra=()
+    post '{"messages":[{"role":"user","content":"x"}],"metadata":{"session_key":"a\nb"}}'
+    assert_error 400 INVALID_REQUEST -
+    extra=("X-GoClaw-Session-Key: $(printf 's%.0s' {1..200})")
+    say hi
+    assert_status 200
+}
+
+@test "400 and 404 for agents that cannot or do not exist" {
+    with model '"goclaw:No Slug"'
+    assert_error 400 INVALID_REQUEST model
+    with model '"goclaw:nobody"'
+    assert_error 404 NOT_FOUND model
+    with model '"agent:01900000-0000-7000-8000-000000000000"'
+    assert_error 404 NOT_FOUND model
+    extra=("X-GoClaw-Agent-Id: No_Slug")
+    say hi
+    assert_error 400 INVALID_REQUEST X-GoClaw-Agent-Id
+    extra=("X-GoClaw-Agent: nobody")
+    say hi
+    assert_error 404 NOT_FOUND X-GoClaw-Agent
+}
+
+@test "405 for every method but POST, with Allow" {
+    local method
+    for method in GET HEAD PUT DELETE PATCH; do
+        api $method /v1/chat/completions
+        assert_status 405
+        assert_equal "$(header Allow)" "POST, OPTIONS"
+        assert_equal "$(header X-Should-Retry)" false
+    done
+    api GET /v1/chat/completions
+    assert_error 405 INVALID_REQUEST
+}
+
+@test "409 for an agent that is not active or has no usable provider" {
+    with model '"goclaw:asleep"'
+    assert_error 409 FAILED_PRECONDITION
+    assert_equal "$(header X-Should-Retry)" false
+    [ -n "$(header X-GoClaw-Agent-Id)" ]
+    with model '"goclaw:lost"'
+    assert_error 409 FAILED_PRECONDITION
+    assert_equal "$(header X-Should-Retry)" false
+}
+
+@test "413 one byte above the limit, 200 at it, 413 for endless chunks" {
+    local head='{"messages":[{"role":"user","content":"/echo big"}],"pad":"' file=$BATS_TEST_TMPDIR/big
+    { printf '%s' "$head"; head -c $((LIMIT - ${#head} - 2)) /dev/zero | tr '\0' a; printf '"}'; } >"$file"
+    post "@$file"
+    assert_status 200
+    assert_equal "$(answer)" big
+    printf ' ' >>"$file"
+    post "@$file"
+    assert_error 413 INVALID_REQUEST
+    jq_eq '.error.details.max' "$LIMIT"
+    assert_equal "$(header X-Should-Retry)" false
+    extra=("Transfer-Encoding: chunked")
+    post "@$file"
+    assert_error 413 INVALID_REQUEST
+}
+
+@test "503 when ten wait for the session: the twelfth is refused, and an SDK may retry" {
+    extra=("X-GoClaw-Session-Key: crowd")
+    local i options
+    request_options
+    for i in {1..11}; do
+        curl -sS -m 3 -o /dev/null "${options[@]}" --data-binary "$(chat_body "n$i" goclaw:slow)" \
+            "$GATEWAY/v1/chat/completions" 2>/dev/null 3>&- &
+    done
+    eleven_there() {
+        api GET '/v1/runs?status=running'
+        [ "$(jq '.runs | length' <<<"$body")" = 11 ]
+    }
+    wait_until 3 eleven_there
+    say last goclaw:slow
+    assert_error 503 UNAVAILABLE
+    assert_equal "$(header X-Should-Retry)" ""
+    say "another session goes on" goclaw:plain
+    assert_status 200
+    wait
+}
+
+@test "messages are in the language of Accept-Language, everything else is not" {
+    local english language want
+    say x goclaw:nobody
+    english=$(jq -r .error.message <<<"$body")
+    assert_equal "$(header Content-Language)" en
+    while read -r language want; do
+        extra=("Accept-Language: $language")
+        say x goclaw:nobody
+        assert_error 404 NOT_FOUND model
+        assert_equal "$(header Content-Language)" "$want"
+        [ "$want" = en ] || [ "$(jq -r .error.message <<<"$body")" != "$english" ]
+    done <<'TABLE'
+vi vi
+VI-vn vi
+zh-Hant zh
+fr,vi;q=0.5 vi
+zh;q=0,vi vi
+zhx en
+* en
+TABLE
+    extra=("Accept-Language: zh")
+    say x goclaw:nobody
+    [[ $(jq -r .error.message <<<"$body") == 未找到* ]]
+}
+
+@test "a request id is echoed when it is well formed, and replaced otherwise" {
+    extra=("X-Request-Id: My.id_1:2-3")
+    say hi
+    assert_equal "$(header X-Request-Id)" My.id_1:2-3
+    extra=("X-Request-Id: no blanks")
+    say x goclaw:nobody
+    [[ $(header X-Request-Id) =~ ^[0-9a-f-]{36}$ ]]
+    extra=("X-Request-Id: $(printf 'r%.0s' {1..129})")
+    say hi
+    [[ $(header X-Request-Id) =~ ^[0-9a-f-]{36}$ ]]
+}
