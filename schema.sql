@@ -207,13 +207,15 @@ CREATE INDEX sessions_by_time ON sessions (tenant_id, updated_at DESC, key);
 CREATE INDEX sessions_by_user ON sessions (tenant_id, user_id, updated_at DESC, key);
 CREATE INDEX sessions_by_agent ON sessions (agent_id);
 
--- The transcript, one row a message, append-only except for reset.
+-- The transcript, one row a message, append-only except for reset. (CHECK with OR here and
+-- in traces: SQLite builds a temporary table for each IN list it checks, on every row.)
 CREATE TABLE messages (
     session_id   TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
     seq          INTEGER NOT NULL,
     tenant_id    TEXT NOT NULL,
     id           TEXT NOT NULL,
-    role         TEXT NOT NULL CHECK (role IN ('user', 'assistant', 'tool', 'system')),
+    role         TEXT NOT NULL
+                 CHECK (role = 'user' OR role = 'assistant' OR role = 'tool' OR role = 'system'),
     is_error     INTEGER NOT NULL DEFAULT 0,
     created_at   TEXT NOT NULL,
     tool_call_id TEXT,
@@ -251,7 +253,8 @@ CREATE TABLE traces (
     agent_key           TEXT,
     team_id             TEXT,
     name                TEXT,
-    status              TEXT NOT NULL CHECK (status IN ('running', 'completed', 'error', 'cancelled')),
+    status              TEXT NOT NULL
+                        CHECK (status = 'running' OR status = 'completed' OR status = 'error' OR status = 'cancelled'),
     start_time          TEXT NOT NULL,
     end_time            TEXT,
     duration_ms         INTEGER,

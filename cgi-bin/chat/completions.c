@@ -160,9 +160,16 @@ static void on_text(void *ctx, const char *s, size_t n)
     send_frame(call);
 }
 
+/* The caller wants the run to go on without him (03 §1.11). */
+static bool keeps_running(const struct request *req)
+{
+    const char *v = req_header(req, "X-GoClaw-Keep-Running");
+    return v && (strcmp(v, "true") == 0 || strcmp(v, "1") == 0);
+}
+
 static void client_check(struct call *call, bool here)
 {
-    if (!here && !req_header(call->req, "X-GoClaw-Keep-Running"))
+    if (!here && !keeps_running(call->req))
         cancel_fire(&call->run->cancel, CANCEL_CLIENT_GONE);
 }
 
@@ -362,7 +369,7 @@ static reply run_it(struct call *call, const struct run_input *in)
         run_release(call->run);
         return done;
     }
-    bool watched = !req_header(req, "X-GoClaw-Keep-Running") && chat_of(req)->gone &&
+    bool watched = !keeps_running(req) && chat_of(req)->gone &&
                    gone_add(chat_of(req)->gone, req_client_fd(req), &call->run->cancel);
     req->admitted = run_admit(call->run, &f);
     announce(call);

@@ -46,7 +46,7 @@ struct run *run_new(struct engine *e, struct arena *a, const struct run_input *i
     r->last_prompt_tokens = -1;
     uuid_new(r->id);
     uuid_hex(r->id, r->hex);
-    uuid_new(r->trace_id);
+    memcpy(r->trace_id, r->id, sizeof r->trace_id); /* a run has one trace: one id serves both */
     uuid_new(r->root_span_id);
     r->started_ms = clock_ms();
     r->started_mono = clock_mono_ms();
@@ -141,17 +141,27 @@ static void tick(void *ctx)
         r->in->events->tick(r->in->events->ctx);
 }
 
+/* A run that waited in vain leaves its trace, so that whoever saw it queued sees how it ended. */
+static void refuse(struct run *r, const struct fault *f, enum cancel_reason why)
+{
+    struct run_result result = {.content = "", .fault = *f, .cancelled = why};
+    result.status = why == CANCEL_BY_USER || why == CANCEL_CLIENT_GONE ? RUN_CANCELLED : RUN_ERROR;
+    record_refused(r, &result);
+    engine_remove(r->engine, &r->live);
+}
+
 bool run_admit(struct run *r, struct fault *f)
 {
     if (!admit_checks(r, f))
         return false;
     if (!engine_add(r->engine, &r->live))
         return fault_set(f, FAULT_UNAVAILABLE, MSG_shutting_down, NULL, NULL, NULL);
+    record_running(r);
+    enum cancel_reason why = CANCEL_NONE;
     switch (queue_enter(r->engine->queue, r->in->tenant_id, r->new_session ? NULL : r->session_key, &r->cancel, tick,
                         r)) {
     case QUEUE_ENTERED:
         r->admitted = true;
-        record_running(r);
         return true;
     case QUEUE_FULL:
         fault_set(f, FAULT_UNAVAILABLE, MSG_queue_full, NULL, NULL, NULL);
@@ -160,10 +170,11 @@ bool run_admit(struct run *r, struct fault *f)
         fault_set(f, FAULT_UNAVAILABLE, MSG_no_run_slot, NULL, NULL, NULL);
         break;
     case QUEUE_CANCELLED:
-        fault_from_cancel(r, cancel_check(&r->cancel), f);
+        why = cancel_check(&r->cancel);
+        fault_from_cancel(r, why, f);
         break;
     }
-    engine_remove(r->engine, &r->live);
+    refuse(r, f, why);
     return false;
 }
 
@@ -198,7 +209,7 @@ void run_execute(struct run *r, struct run_result *result)
         result->status = RUN_ERROR;
         fault_from_db(&result->fault, rc);
     }
-    log_event(LOG_INFO, 0, "run", LOG_S, "run_id", r->id, LOG_S, "tenant_id", r->in->tenant_id, LOG_S, "agent",
+    log_event(result->status == RUN_COMPLETED ? LOG_DEBUG : LOG_INFO, 0, "run", LOG_S, "run_id", r->id, LOG_S, "tenant_id", r->in->tenant_id, LOG_S, "agent",
               r->in->agent->agent_key, LOG_S, "status", status_names[result->status], LOG_I, "ms",
               clock_mono_ms() - r->started_mono, LOG_I, "llm_calls", r->llm_calls, LOG_END);
 }

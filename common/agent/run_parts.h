@@ -19,6 +19,8 @@ void record_span_end(struct run *r, struct span *s, const char *status, const ch
 double record_cost(struct run *r, const struct llm_usage *u); /* negative: no price known */
 void record_running(struct run *r);
 enum db_rc record_finish(struct run *r, struct run_result *result);
+/* A run that was never admitted: only its trace ends. */
+void record_refused(struct run *r, const struct run_result *result);
 
 /* Appends to what the model sees. */
 void run_push(struct run *r, const struct llm_message *m);

@@ -3,6 +3,7 @@
 #include "agent/text.h"
 #include "base/clock.h"
 #include "base/jsonw.h"
+#include "base/log.h"
 
 enum { PREVIEW = 500, PREVIEW_VERBOSE = 200000, ERROR_MAX = 2000 };
 
@@ -322,4 +323,18 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
     if (rc == DB_CONSTRAINT)
         rc = writer_run(r->engine->writer, r->engine->db, trace_only_job, f);
     return rc;
+}
+
+static enum db_rc refused_job(struct db *db, void *arg)
+{
+    return trace_finish(db, &((struct finish *)arg)->trace);
+}
+
+void record_refused(struct run *r, const struct run_result *result)
+{
+    struct finish *f = ARENA_NEW(r->arena, struct finish);
+    fill_trace(r, f, result);
+    f->trace.span_count = 0;
+    if (writer_run(r->engine->writer, r->engine->db, refused_job, f) != DB_OK)
+        log_event(LOG_ERROR, 5105, "run.refusal_not_saved", LOG_S, "run_id", r->id, LOG_END);
 }

@@ -3,9 +3,10 @@
 #include "base/clock.h"
 #include "base/id.h"
 
-#define AGENT_COLUMNS                                                                                                  \
-    "id, tenant_id, agent_key, display_name, owner_id, provider, model, agent_type, status, workspace, context_window," \
-    " max_tool_iterations, is_default, COALESCE(budget_monthly_cents, 0), other_config, tools_config, created_at"
+#define AGENT_COLUMNS                                                                                   \
+    "id, tenant_id, agent_key, display_name, owner_id, provider, model, agent_type, status, workspace," \
+    " context_window, max_tool_iterations, is_default, COALESCE(budget_monthly_cents, 0), other_config," \
+    " tools_config, created_at"
 
 static enum db_rc agent_row(struct db_stmt *s, struct arena *a, struct agent *out)
 {
@@ -117,7 +118,7 @@ enum db_rc agent_create(struct db *db, struct arena *a, const struct agent *in, 
 enum db_rc context_files_each(struct db *db, struct arena *a, const struct agent *agent, const char *user,
                               void (*each)(void *ctx, const char *name, const char *content), void *ctx)
 {
-    /* open: the user's files, or else the agent's. predefined: the agent's, with USER.md and BOOTSTRAP.md of the user. */
+    /* open: the user's files, or else the agent's. predefined: the agent's, with the user's USER.md and BOOTSTRAP.md. */
     SQL(files, "WITH mine AS (SELECT file_name, content FROM user_context_files"
                " WHERE agent_id = ?1 AND user_id = ?3 AND tenant_id = ?2 AND content <> ''"
                " AND (?4 = 'open' OR file_name IN ('USER.md', 'BOOTSTRAP.md'))),"
@@ -142,7 +143,8 @@ enum db_rc context_files_each(struct db *db, struct arena *a, const struct agent
 enum db_rc agent_spent_cents(struct db *db, const char *tenant_id, const char *agent_id, const char *month_start,
                              int64_t *cents)
 {
-    SQL(spent, "SELECT cost FROM agent_monthly_cost WHERE tenant_id = ?1 AND agent_id = ?2 AND month = substr(?3, 1, 7)");
+    SQL(spent, "SELECT cost FROM agent_monthly_cost"
+               " WHERE tenant_id = ?1 AND agent_id = ?2 AND month = substr(?3, 1, 7)");
     *cents = 0;
     struct db_stmt *s = db_query(db, &spent, "ttt", tenant_id, agent_id, month_start);
     enum db_rc rc = db_next(s);

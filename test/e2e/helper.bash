@@ -194,18 +194,18 @@ request_options() {
 
 # api METHOD PATH [JSON|@FILE]
 api() {
-    local method=$1 path=$2 options out=$BATS_TEST_TMPDIR
+    local method=$1 path=$2 options out=$BATS_TEST_TMPDIR data=-
     request_options
-    [ $# -lt 3 ] || options+=(-H 'Content-Type: application/json' --data-binary @-)
+    case ${3-} in @*) data=${3#@} ;; esac
+    [ $# -lt 3 ] || options+=(-H 'Content-Type: application/json' --data-binary "@$data")
     case $method in HEAD) options+=(-I) ;; *) options+=(-X "$method") ;; esac
-    status_code=$(
-        case ${3-} in @*) cat "${3#@}" ;; *) printf '%s' "${3-}" ;; esac |
-            curl -sS -m $((60 * SLOWER)) --path-as-is -D "$out/headers" -o "$out/body" -w '%{http_code}' \
-                "${options[@]}" "${base:-$GATEWAY}$path"
-    )
+    : >"$out/body"
+    status_code=$(printf '%s' "${3-}" | curl -sS -m $((60 * SLOWER)) --path-as-is -D "$out/headers" -o "$out/body" \
+        -w '%{http_code}' "${options[@]}" "${base:-$GATEWAY}$path")
     [ "$method" != HEAD ] || : >"$out/body"
-    headers=$(tr -d '\r' <"$out/headers")
-    body=$(tr -d '\0' <"$out/body")
+    headers=$(<"$out/headers")
+    headers=${headers//$'\r'/}
+    body=$(<"$out/body")
 }
 
 # say TEXT [MODEL]: the shortest chat request.
@@ -220,7 +220,14 @@ say() {
 
 # The value of a response header of the last call; empty when there is none.
 header() {
-    printf '%s\n' "$headers" | sed -n "s/^$1: //Ip" | head -n 1
+    local line
+    while IFS= read -r line; do
+        if [[ ${line%%:*} == "$1" || ${line%%:*} == "${1,,}" ]]; then
+            line=${line#*:}
+            printf '%s\n' "${line# }"
+            return
+        fi
+    done <<<"$headers"
 }
 
 answer() {
@@ -290,21 +297,24 @@ error_type() {
 
 # assert_envelope STATUS CODE [PARAM] reads $body: every member of contract 01 §3.2. PARAM - stands for any.
 assert_envelope() {
-    local retry=false ms=0 param=${3:-}
+    local retry=false ms=0 wrong
     case $2 in
         RESOURCE_EXHAUSTED) retry=true ms=60000 ;;
         UNAVAILABLE | AGENT_TIMEOUT) retry=true ms=5000 ;;
     esac
-    [ "${after_ms:-}" = "" ] || ms=$after_ms
-    jq_eq 'keys' '["error"]'
-    jq_eq '.error | del(.details) | keys' '["code","message","param","retryAfterMs","retryable","type"]'
-    jq_eq '.error | [.code, .type, .retryable, .retryAfterMs]' "[\"$2\",\"$(error_type "$1")\",$retry,$ms]"
-    jq_eq '.error.message | type == "string" and length > 0 and length <= 1000' true
-    case $param in
-        -) ;;
-        '') jq_eq '.error.param' null ;;
-        *) jq_eq '.error.param' "\"$param\"" ;;
-    esac
+    [ -z "${after_ms:-}" ] || ms=$after_ms
+    [ "$ms" != 0 ] || retry=false
+    wrong=$(jq -r --arg code "$2" --arg type "$(error_type "$1")" --argjson retry $retry --argjson ms "$ms" \
+        --arg param "${3:-}" '
+        def check(right; what): if right then empty else what end;
+        [check(keys == ["error"]; "members beside error"),
+         (.error | check((del(.details) | keys) == ["code", "message", "param", "retryAfterMs", "retryable", "type"]; "members"),
+          check(.code == $code; "code"), check(.type == $type; "type"), check(.retryable == $retry; "retryable"),
+          check(.retryAfterMs == $ms; "retryAfterMs"),
+          check((.message | type == "string") and (.message | length > 0 and length <= 1000); "message"),
+          check($param == "-" or .param == (if $param == "" then null else $param end); "param"))]
+        | join(", ")' <<<"$body") || wrong="no JSON"
+    [ -z "$wrong" ] || fail "wrong in the error ($*): $wrong: $body"
 }
 
 # assert_error STATUS CODE [PARAM]: the last answer is exactly this error, its headers included.

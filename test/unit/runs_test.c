@@ -215,7 +215,6 @@ static void test_an_answer_is_claimed_once_and_kept(void **state)
     k.state = "done";
     k.status = 200;
     k.answer = "{}";
-    k.run_id = NULL;
     assert_int_equal(answer_finish(s->db, &k), DB_OK);
     assert_int_equal(answer_find(s->db, s->a, "t/u/path", "one", &got), DB_ROW);
     assert_string_equal(got.state, "done");
@@ -223,7 +222,9 @@ static void test_an_answer_is_claimed_once_and_kept(void **state)
     assert_string_equal(got.answer, "{}");
     assert_string_equal(got.run_id, "r");
     assert_int_equal(answer_find(s->db, s->a, "t/u/other", "one", &got), DB_OK);
-    assert_int_equal(answer_drop(s->db, "t/u/path", "one"), DB_OK);
+    assert_int_equal(answer_drop(s->db, "t/u/path", "one", "another run"), DB_OK);
+    assert_int_equal(answer_claim(s->db, &k), DB_CONSTRAINT);
+    assert_int_equal(answer_drop(s->db, "t/u/path", "one", "r"), DB_OK);
     assert_int_equal(answer_claim(s->db, &k), DB_OK);
 }
 
