@@ -239,7 +239,7 @@ CREATE INDEX tool_call_index_by_session ON tool_call_index (session_id);
 
 -- Runs ------------------------------------------------------------------------
 
--- One row a run. Created running, finished in the transaction that stores the answer.
+-- One row a run, under the run's id. Created running, finished in the transaction that stores the answer.
 -- start_time is also the time of creation. worker owns the run while it is running.
 CREATE TABLE traces (
     id                  TEXT PRIMARY KEY NOT NULL,
@@ -275,7 +275,6 @@ CREATE INDEX traces_by_time ON traces (tenant_id, start_time, id);
 CREATE INDEX traces_by_user ON traces (tenant_id, user_id, start_time, id);
 CREATE INDEX traces_by_session ON traces (tenant_id, session_key, start_time, id);
 CREATE INDEX traces_by_agent ON traces (agent_id, start_time, id);
-CREATE INDEX traces_by_run ON traces (run_id);
 CREATE INDEX traces_running ON traces (tenant_id, start_time, id) WHERE status = 'running';
 
 -- Steps of a run. total_cost NULL means no price is known. Deleted with their trace

@@ -220,6 +220,7 @@ void run_release(struct run *r)
         queue_leave(r->engine->queue, r->in->tenant_id, r->new_session ? NULL : r->session_key);
         engine_remove(r->engine, &r->live);
     }
+    record_running_release(r);
     cancel_release(&r->cancel);
 }
 

@@ -102,6 +102,7 @@ struct run {
     struct span *spans;
     size_t span_count, span_cap;
 
+    struct running *running; /* the row that says `running`, run_record.c */
     int64_t llm_calls, tool_calls;
     int64_t last_prompt_tokens;
     double cost;             /* negative = no price known */

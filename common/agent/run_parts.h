@@ -18,6 +18,7 @@ struct span *record_span(struct run *r, const char *type, const char *name);
 void record_span_end(struct run *r, struct span *s, const char *status, const char *error);
 double record_cost(struct run *r, const struct llm_usage *u); /* negative: no price known */
 void record_running(struct run *r);
+void record_running_release(struct run *r);
 enum db_rc record_finish(struct run *r, struct run_result *result);
 /* A run that was never admitted: only its trace ends. */
 void record_refused(struct run *r, const struct run_result *result);

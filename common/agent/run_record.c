@@ -1,4 +1,6 @@
 /* What a run leaves behind, gathered while it goes on and written in one transaction (contract 03 §8). */
+#include <stdatomic.h>
+
 #include "agent/run_parts.h"
 #include "agent/text.h"
 #include "base/clock.h"
@@ -139,20 +141,26 @@ static struct trace trace_base(struct run *r)
     };
 }
 
-/* The running row lives on its own: the run's arena may be gone when the writer gets to it. */
+/* The running row lives on its own: the run's arena may be gone when the writer gets to it. A run that ends
+ * before its row was written needs none: the finished row says it all. */
 struct running {
     struct arena *arena;
     struct trace trace;
+    atomic_bool skip;
+    atomic_int owners; /* the run and the writer */
 };
 
 static enum db_rc running_job(struct db *db, void *arg)
 {
-    return trace_insert(db, &((struct running *)arg)->trace);
+    struct running *row = arg;
+    return atomic_load(&row->skip) ? DB_OK : trace_insert(db, &row->trace);
 }
 
-static void running_free(void *arg)
+static void running_release(void *arg)
 {
-    arena_free(((struct running *)arg)->arena);
+    struct running *row = arg;
+    if (atomic_fetch_sub(&row->owners, 1) == 1)
+        arena_free(row->arena);
 }
 
 void record_running(struct run *r)
@@ -161,13 +169,22 @@ void record_running(struct run *r)
     struct running *row = ARENA_NEW(a, struct running);
     row->arena = a;
     row->trace = trace_base(r);
+    atomic_init(&row->owners, 2);
     const char **texts[] = {&row->trace.id,        &row->trace.tenant_id, &row->trace.run_id,  &row->trace.session_key,
                             &row->trace.user_id,   &row->trace.channel,   &row->trace.agent_id, &row->trace.agent_key,
                             &row->trace.name,      &row->trace.status,    &row->trace.input_preview,
                             &row->trace.start_time};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = arena_strdup(a, *texts[i]);
-    writer_post(r->engine->writer, r->engine->db, running_job, row, running_free);
+    r->running = row;
+    writer_post(r->engine->writer, r->engine->db, running_job, row, running_release);
+}
+
+void record_running_release(struct run *r)
+{
+    if (r->running)
+        running_release(r->running);
+    r->running = NULL;
 }
 
 struct finish {
@@ -294,6 +311,7 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
 {
     struct finish *f = ARENA_NEW(r->arena, struct finish);
     f->run = r;
+    atomic_store(&r->running->skip, true);
     fill_trace(r, f, result);
     fill_root(r, f, result->status == RUN_COMPLETED ? "completed" : "error");
     fill_usage(r, f, result);
@@ -333,6 +351,7 @@ static enum db_rc refused_job(struct db *db, void *arg)
 void record_refused(struct run *r, const struct run_result *result)
 {
     struct finish *f = ARENA_NEW(r->arena, struct finish);
+    atomic_store(&r->running->skip, true);
     fill_trace(r, f, result);
     f->trace.span_count = 0;
     if (writer_run(r->engine->writer, r->engine->db, refused_job, f) != DB_OK)

@@ -194,6 +194,30 @@ struct db_stmt *db_query(struct db *db, struct sql *sql, const char *types, ...)
     return s;
 }
 
+static int bind_value(sqlite3_stmt *st, int i, const struct db_value *v)
+{
+    switch (v->type) {
+    case DB_TEXT: return sqlite3_bind_text(st, i, v->text, -1, SQLITE_STATIC);
+    case DB_INT: return sqlite3_bind_int64(st, i, v->n);
+    case DB_NUM: return sqlite3_bind_double(st, i, v->d);
+    default: return sqlite3_bind_null(st, i);
+    }
+}
+
+struct db_stmt *db_query_values(struct db *db, struct sql *sql, const struct db_value *values, size_t count)
+{
+    struct db_stmt *s = prepare(db, sql);
+    if (s == &db->broken)
+        return s;
+    sqlite3_reset(s->st);
+    int wanted = sqlite3_bind_parameter_count(s->st);
+    int rc = (size_t)wanted <= count ? SQLITE_OK : SQLITE_MISUSE;
+    for (int i = 0; i < wanted && rc == SQLITE_OK; i++)
+        rc = bind_value(s->st, i + 1, &values[i]);
+    s->failed = rc == SQLITE_OK ? DB_OK : failed(db, sql->text, rc);
+    return s;
+}
+
 enum db_rc db_next(struct db_stmt *s)
 {
     if (s->failed != DB_OK)

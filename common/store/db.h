@@ -46,6 +46,15 @@ void db_close(struct db *db);
  * x blob (const void *, size_t), n an int64_t * that binds NULL when the pointer is NULL. */
 struct db_stmt;
 struct db_stmt *db_query(struct db *db, struct sql *sql, const char *types, ...);
+/* The same with values whose number is only known at run time. More values than parameters are fine, fewer not. */
+enum db_value_type { DB_NULL, DB_TEXT, DB_INT, DB_NUM };
+struct db_value {
+    enum db_value_type type;
+    const char *text;
+    int64_t n;
+    double d;
+};
+struct db_stmt *db_query_values(struct db *db, struct sql *sql, const struct db_value *values, size_t count);
 /* DB_ROW, DB_OK at the end, or an error. At the end or on error the statement is reset. */
 enum db_rc db_next(struct db_stmt *s);
 /* For a statement abandoned before its end. */

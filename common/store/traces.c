@@ -108,7 +108,7 @@ enum db_rc traces_prune(struct db *db, const char *before, int64_t max, int64_t 
 
 /* Runs: the traces seen as runs --------------------------------------------- */
 
-#define RUN_COLUMNS "COALESCE(run_id, id), agent_id, agent_key, session_key, user_id, status, start_time, end_time, error, tenant_id"
+#define RUN_COLUMNS "id, agent_id, agent_key, session_key, user_id, status, start_time, end_time, error, tenant_id"
 
 static void run_read(struct db_stmt *s, struct arena *a, struct run_row *out)
 {
@@ -128,7 +128,7 @@ static void run_read(struct db_stmt *s, struct arena *a, struct run_row *out)
 
 enum db_rc run_find(struct db *db, struct arena *a, const char *tenant_id, const char *run_id, struct run_row *out)
 {
-    SQL(find, "SELECT " RUN_COLUMNS " FROM traces WHERE run_id = ?2 AND +tenant_id = ?1");
+    SQL(find, "SELECT " RUN_COLUMNS " FROM traces WHERE id = ?2 AND +tenant_id = ?1");
     struct db_stmt *s = db_query(db, &find, "tt", tenant_id, run_id);
     enum db_rc rc = db_next(s);
     if (rc == DB_ROW)
@@ -167,7 +167,7 @@ static struct db_stmt *run_count(struct db *db, enum run_index index, const char
 static enum db_rc run_start(struct db *db, struct arena *a, const char *tenant_id, const char *before,
                             const char **time, const char **id)
 {
-    SQL(place, "SELECT start_time, id FROM traces WHERE run_id = ?2 AND +tenant_id = ?1");
+    SQL(place, "SELECT start_time, id FROM traces WHERE id = ?2 AND +tenant_id = ?1");
     *time = "~"; /* after every time */
     *id = "";
     if (!before)

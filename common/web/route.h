@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 struct request;
+struct resource;
 
 enum method {
     METHOD_GET,
@@ -45,6 +46,9 @@ enum route_flags {
 enum { BODY_DEFAULT = 0 };      /* 1 MiB */
 enum { BODY_CHAT = (size_t)-1 };/* gateway.max_body_bytes */
 
+/* Rows end with the last member they need. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 struct route {
     enum method method;
     const char *pattern; /* "/v1/runs/{id}/cancel"; a last segment "{path...}" takes the rest */
@@ -55,6 +59,7 @@ struct route {
     const char *tag;     /* OpenAPI tag, contract 01 §9.3 */
     const char *summary; /* one line */
     unsigned flags;
+    const struct resource *resource; /* what the handlers of web/resource.h work on; NULL for other rows */
 };
 
 enum { PATH_SEGMENTS_MAX = 16 };

@@ -28,7 +28,8 @@ static const char usage_text[] =
     "  --terminal T        data or event name that ends a stream, exactly one is due (default [DONE])\n"
     "  --expect-frames N   data events every stream must have, the terminal one not counted (default: any)\n"
     "  A stream is complete when its HTTP answer ended properly with status 200, the terminal event came exactly\n"
-    "  once, and no event was an error (event: error, or data beginning with {\"error\").\n";
+    "  once, and no event was an error (event: error, or data beginning with {\"error\"). The time to the first token\n"
+    "  and the gaps leave out an opening chunk that holds only the role.\n";
 
 static const char small_body[] =
     "{\"model\":\"upstream-small\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}";

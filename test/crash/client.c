@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 enum { THREADS_MAX = 64, READ_MAX = 1 << 18, TEXT_MAX = 512, KEY_TRIES = 12, ANSWER_SECONDS = 15, SESSIONS = 3,
-       NEW_KEYS_EVERY = 4, PAUSE_MAX_US = 40000 };
+       NEW_KEYS_EVERY = 3, PAUSE_MAX_US = 40000 };
 
 static struct {
     int port, threads;
@@ -48,7 +48,8 @@ struct client {
     int number, fd, requests;
     uint64_t random;
     char in[READ_MAX]; /* what was read of the current answer */
-    size_t len, at;
+    size_t len, at, body_len;
+    char body[READ_MAX];
 };
 
 struct ask {
@@ -60,7 +61,7 @@ struct told {
     int status;
     char run[40], session[256], answer[TEXT_MAX * 4];
     bool complete; /* the whole answer was read */
-    bool chunked, close, replay;
+    bool chunked, has_length, events, close, replay;
     size_t length;
     int finishes, errors, dones;
 };
@@ -191,7 +192,9 @@ static bool read_head(struct client *c, struct told *t)
         else if (header_is(line, "Transfer-Encoding", &v))
             t->chunked = strcasecmp(v, "chunked") == 0;
         else if (header_is(line, "Content-Length", &v))
-            t->length = strtoul(v, NULL, 10);
+            t->has_length = true, t->length = strtoul(v, NULL, 10);
+        else if (header_is(line, "Content-Type", &v))
+            t->events = strncmp(v, "text/event-stream", 17) == 0;
         else if (header_is(line, "Connection", &v))
             t->close = strcasecmp(v, "close") == 0;
     }
@@ -263,49 +266,60 @@ static bool chunk_size(struct client *c, size_t *n)
     return line != NULL;
 }
 
-/* A chunked body, unwrapped into out. Whole event lines are looked at as they come. */
-static void read_chunks(struct client *c, struct told *t, const struct ask *a)
+/* Whole event lines are looked at as they come; *seen is where the next one begins. */
+static void take_events(char *body, size_t *seen, struct told *t, const struct ask *a)
 {
-    static __thread char body[READ_MAX];
-    size_t len = 0, seen = 0, n;
-    while (chunk_size(c, &n)) {
-        if (n == 0) {
-            t->complete = read_line(c) != NULL;
-            break;
-        }
-        if (!read_bytes(c, n + 2) || len + n >= sizeof body)
-            break;
-        memcpy(body + len, c->in + c->at, n);
-        len += n;
-        body[len] = '\0';
-        c->at += n + 2;
-        memmove(c->in, c->in + c->at, c->len - c->at + 1);
-        c->len -= c->at;
-        c->at = 0;
-        for (char *end; a->stream && t->status == 200 && (end = strchr(body + seen, '\n')); seen = (size_t)(end + 1 - body)) {
-            *end = '\0';
-            take_event(body + seen, t, a);
-        }
-        if (a->leave && strlen(t->answer) > 8)
-            return;
+    for (char *end; (end = strchr(body + *seen, '\n')); *seen = (size_t)(end + 1 - body)) {
+        *end = '\0';
+        take_event(body + *seen, t, a);
     }
-    if (t->complete && !(a->stream && t->status == 200))
-        take_object(body, t);
+}
+
+/* Moves the next n bytes of the connection to the end of the body. */
+static bool body_add(struct client *c, size_t n)
+{
+    if (c->body_len + n >= sizeof c->body || !read_bytes(c, n))
+        return false;
+    memcpy(c->body + c->body_len, c->in + c->at, n);
+    c->body_len += n;
+    c->body[c->body_len] = '\0';
+    c->at += n;
+    memmove(c->in, c->in + c->at, c->len - c->at + 1);
+    c->len -= c->at;
+    c->at = 0;
+    return true;
+}
+
+/* The next piece of the body: a chunk, or all of it. True while more is to come. */
+static bool read_piece(struct client *c, struct told *t)
+{
+    size_t n = t->length;
+    if (!t->chunked) {
+        t->complete = t->has_length && body_add(c, n);
+        return false;
+    }
+    if (!chunk_size(c, &n))
+        return false;
+    if (n > 0)
+        return body_add(c, n) && read_line(c);
+    t->complete = read_line(c) != NULL;
+    return false;
 }
 
 static void read_answer(struct client *c, struct told *t, const struct ask *a)
 {
-    c->len = c->at = 0;
-    c->in[0] = '\0';
+    size_t seen = 0;
+    c->len = c->at = c->body_len = 0;
+    c->in[0] = c->body[0] = '\0';
     if (!read_head(c, t))
         return;
-    if (t->chunked) {
-        read_chunks(c, t, a);
-        return;
+    for (bool more = true; more && !(a->leave && strlen(t->answer) > 8);) {
+        more = read_piece(c, t);
+        if (t->events)
+            take_events(c->body, &seen, t, a);
     }
-    t->complete = read_bytes(c, t->length);
-    if (t->complete && t->length)
-        take_object(c->in + c->at, t);
+    if (t->complete && !t->events)
+        take_object(c->body, t);
 }
 
 /* ---- one request ---- */
@@ -337,7 +351,9 @@ static void judge(struct told *t, const struct ask *a)
 {
     if (t->dones > 1 || t->finishes + t->errors > 1)
         note("odd\t%d finish chunks, %d errors, %d [DONE]\t%s", t->finishes, t->errors, t->dones, a->text);
-    bool stream = a->stream && t->status == 200;
+    bool stream = t->events;
+    if (a->stream != stream && t->status == 200)
+        note("odd\tan answer of the wrong kind\t%s", a->text);
     if (stream && t->complete && !t->dones)
         note("odd\ta stream ended properly without [DONE]\t%s", a->text);
     if (stream && t->dones && !t->finishes && !t->errors)
@@ -380,7 +396,7 @@ static int ask_once(struct client *c, const struct ask *a)
 static void ask_alone(struct client *c)
 {
     struct ask a = {.stream = draw(c, 2), .leave = draw(c, 20) == 0, .keep_running = draw(c, 10) == 0};
-    int words = (int)draw(c, 12) + 1, slow = (int)draw(c, 3) * 4;
+    int words = (int)draw(c, 20) + 1, slow = (int)draw(c, 3) * 8;
     char word[48];
     snprintf(word, sizeof word, "n%u-%d-%d", options.seed, c->number, c->requests);
     snprintf(a.text, sizeof a.text, "/slow %d\n/repeat %d %s", slow, words, word);
@@ -411,12 +427,12 @@ static void ask_with_key(struct client *c)
         atomic_compare_exchange_strong(&shared_key, &number, number + 1);
     a.stream = number % 2;
     snprintf(a.key, sizeof a.key, "key%u-%d", options.seed, number);
-    snprintf(a.text, sizeof a.text, "/slow %d\n/echo answer of %s", number % 5 * 5, a.key);
+    snprintf(a.text, sizeof a.text, "/slow %d\n/echo answer of %s", number % 4 * 20, a.key);
     snprintf(a.answer, sizeof a.answer, "answer of %s", a.key);
     for (int i = 0; i < KEY_TRIES && !atomic_load(&over); i++) {
         if (ask_once(c, &a) == 200)
             return;
-        usleep((useconds_t)draw(c, 4) * 30000 + 1000);
+        usleep((useconds_t)draw(c, 3) * 20000 + 1000);
     }
 }
 
@@ -426,7 +442,7 @@ static void ask_others(struct client *c)
     static const char *const paths[] = {"/v1/sessions?limit=5", "/health", "/v1/runs?limit=5", "/v1/sessions?limit=1"};
     char out[1024];
     struct told t = {0};
-    struct ask a = {.stream = true}; /* nothing is taken for an answer of the model */
+    struct ask a = {0};
     int n = snprintf(out, sizeof out, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n\r\n",
                      paths[draw(c, 4)], options.token);
     if (dial(c) && send_all(c, out, (size_t)n))

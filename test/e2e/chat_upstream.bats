@@ -77,10 +77,16 @@ last_error() {
     assert_error 503 UNAVAILABLE
     assert_equal "$(header X-Should-Retry)" false
     local options
-    for options in html=1 html=1,status=502 garbage=1 empty=1 cut=mid cut=reset; do
+    for options in html=1,status=502 garbage=1 empty=1 cut=mid cut=reset; do
         ask "$options"
         assert_error 503 UNAVAILABLE
     done
+}
+
+@test "a web page with status 200 is a wrong base URL: 409" {
+    ask "html=1"
+    assert_error 409 FAILED_PRECONDITION
+    assert_equal "$calls" 1
 }
 
 @test "an error inside a 200 answer is an error" {
@@ -131,11 +137,11 @@ last_error() {
 }
 
 @test "neither the provider's key nor its raw answer is shown, logged or stored" {
-    ask "status=401,text=Incorrect%20key%20sk-plain%20given.%20sk-live-abcdefghijklmnopqrstuvwxyz0123456789"
+    provider leaky "status=401,text=Incorrect%20key%20sk%2Dleaky%20given,%20or%20sk%2Dlive-abcdefghijklmnopqrstuvwxyz0123456789"
+    say hi goclaw:leaky
     assert_error 409 FAILED_PRECONDITION
-    refute grep -q 'sk-plain\|sk-live-abcdefghijkl' <<<"$body"
-    refute grep -q 'sk-plain\|sk-live-abcdefghijkl' "$LOG"
-    refute grep -aq 'sk-plain' "$DATABASE" "$DATABASE-wal"
+    refute grep -q 'sk-leaky\|sk-live-abcdefghijkl' <<<"$body"
+    refute grep -aq 'sk-leaky\|sk-live-abcdefghijkl' "$LOG" "$DATABASE" "$DATABASE-wal"
     ask "status=500,text=$(printf 'x%.0s' {1..900})"
     [ "$(jq '.error.message | length' <<<"$body")" -le 600 ]
 }

@@ -20,7 +20,7 @@ enum step_end {
 };
 
 struct step {
-    const char *send; /* NULL: nothing */
+    const char *send; /* NULL: nothing. "Content-Length: ?" is filled in */
     enum step_end end;
 };
 
@@ -82,11 +82,22 @@ static inline bool server_request(struct server_peer *p)
     return true;
 }
 
+static inline bool server_answer(struct server_peer *p, const char *text)
+{
+    char length[32];
+    const char *mark = strstr(text, "Length: ?"), *body = mark ? strstr(mark, "\r\n\r\n") : NULL;
+    if (!body)
+        return peer_write(p, text, strlen(text));
+    snprintf(length, sizeof(length), "Length: %zu", strlen(body + 4));
+    return peer_write(p, text, (size_t)(mark - text)) && peer_write(p, length, strlen(length)) &&
+           peer_write(p, mark + strlen("Length: ?"), strlen(mark + strlen("Length: ?")));
+}
+
 static inline void server_until_gone(struct server_peer *p, enum step_end how)
 {
     char byte, flood[4096];
     const char *chunk = how == COMMENTS ? "5\r\n: c\n\n\r\n"
-                                        : "32\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"tick \"}}]}\n\n\r\n";
+                                        : "33\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"tick \"}}]}\n\n\r\n";
     memset(flood, 'x', sizeof(flood));
     bool alive = true;
     while (alive) {
@@ -114,7 +125,7 @@ static inline void *server_connection(void *ctx)
         int n = atomic_fetch_add(&s->requests, 1);
         const struct step *step = &s->steps[n < s->step_count ? n : s->step_count - 1];
         if (step->send)
-            alive = peer_write(p, step->send, strlen(step->send));
+            alive = server_answer(p, step->send);
         if (step->end == CLOSE)
             break;
         if (step->end != KEEP) {

@@ -32,8 +32,8 @@ struct stream {
     long terminals;
     bool error_frame;
     bool has_data;      /* of the event being read */
-    bool is_terminal, is_error;
-    char line[128];     /* beginning of the current line */
+    bool is_terminal, is_error, is_opening;
+    char line[512];     /* beginning of the current line */
     size_t line_len;
 };
 
@@ -57,19 +57,23 @@ static const char *field_value(const char *line, const char *name)
     return line + n + 1 + (line[n + 1] == ' ');
 }
 
+/* A chunk that only says who speaks may come before there is a token: it counts, but no time is taken at it. */
 static void frame_count(struct stream *s)
 {
     struct streams *all = s->all;
     s->frames++;
     all->frames++;
+    all->first_frame = all->first_frame ? all->first_frame : all->read_at;
+    all->last_frame = all->read_at;
+    if (s->is_opening) {
+        return;
+    }
     if (s->last_frame) {
         histogram_add(&all->gap, all->read_at - s->last_frame);
     } else {
         histogram_add(&all->ttft, all->read_at - s->began);
     }
     s->last_frame = all->read_at;
-    all->first_frame = all->first_frame ? all->first_frame : all->read_at;
-    all->last_frame = all->read_at;
 }
 
 static void event_end(struct stream *s)
@@ -82,7 +86,7 @@ static void event_end(struct stream *s)
             frame_count(s);
         }
     }
-    s->has_data = s->is_terminal = s->is_error = false;
+    s->has_data = s->is_terminal = s->is_error = s->is_opening = false;
 }
 
 static void line_end(struct stream *s)
@@ -103,6 +107,7 @@ static void line_end(struct stream *s)
         s->has_data = true;
         s->is_terminal = s->is_terminal || strcmp(data, s->all->load->terminal) == 0;
         s->is_error = s->is_error || strncmp(data, "{\"error\"", 8) == 0;
+        s->is_opening = strstr(data, "\"role\":\"assistant\"") && strstr(data, "\"content\":\"\"");
     } else if (event) {
         s->is_terminal = s->is_terminal || strcmp(event, s->all->load->terminal) == 0;
         s->is_error = s->is_error || strcmp(event, "error") == 0;

@@ -1,0 +1,210 @@
+# Streams through lighttpd: at once, whole, ended exactly once, and given up when the client leaves (03 §1.9, §1.11).
+
+load helper
+
+setup_file() {
+    upstream_start
+    gateway_start
+    provider plain ''
+}
+
+teardown_file() {
+    gateway_stop
+}
+
+# talk OPTIONS: one stream whose upstream behaves so.
+talk() {
+    sse "$(stream_body "$BATS_TEST_NUMBER @upstream $1" goclaw:plain)"
+}
+
+assert_one_end() {
+    assert_equal "$(sse_terminals)" 1
+    assert_equal "$(sse_data | tail -n 1)" "[DONE]"
+    assert_equal "$(sse_data | grep -cx '\[DONE\]')" 1
+}
+
+# assert_broken CODE STATUS: some text, then one error frame, then [DONE].
+assert_broken() {
+    assert_status 200
+    assert_one_end
+    body=$(sse_json | tail -n 1)
+    assert_envelope "$2" "$1"
+}
+
+# A client that leaves after SECONDS; further arguments go to curl.
+leave_after() {
+    local seconds=$1 options
+    shift
+    request_options
+    curl -sS -N -m "$seconds" -o /dev/null "${options[@]}" "$@" 2>/dev/null || true
+}
+
+# The record of the upstream request whose body contains TEXT.
+upstream_record() {
+    upstream_requests | jq -c --arg text "$1" 'map(select(.body | contains($text))) | last'
+}
+
+trace_status() {
+    sql "SELECT status FROM traces WHERE input_preview LIKE '%$1%'"
+}
+
+@test "the first byte comes long before the end, and deltas one by one" {
+    local seen=$BATS_TEST_TMPDIR/seen line
+    request_options
+    curl -sS -N "${options[@]}" --data-binary "$(stream_body '@upstream tokens=10,pace=200' goclaw:plain)" \
+        "$GATEWAY/v1/chat/completions" | while IFS= read -r line; do
+        case $line in data:*) now_ms ;; esac
+    done >"$seen"
+    local times first last
+    mapfile -t times <"$seen"
+    first=${times[0]} last=${times[-1]}
+    [ $((last - first)) -ge 1500 ] || fail "the frames came together: ${times[*]}"
+    [ "$(sort -u "$seen" | wc -l)" -ge 8 ] || fail "the frames came in heaps: ${times[*]}"
+}
+
+@test "the role frame comes before the model says anything" {
+    local began
+    began=$(now_ms)
+    request_options
+    curl -sS -N "${options[@]}" --data-binary "$(stream_body '@upstream delay=2000' goclaw:plain)" \
+        "$GATEWAY/v1/chat/completions" | head -n 1 >"$BATS_TEST_TMPDIR/first"
+    [ $(($(now_ms) - began)) -lt 1500 ]
+    grep -q '"role":"assistant"' "$BATS_TEST_TMPDIR/first"
+}
+
+@test "characters that are split over reads arrive whole" {
+    local text
+    text=$(printf 'Hi 😀 café € 𝒰👍🏽 done 🚀')
+    local options
+    for options in emoji=1 emoji=1,split=1 emoji=1,drip=1; do
+        talk "$options"
+        assert_one_end
+        assert_equal "$(sse_text | iconv -f UTF-8 -t UTF-8)" "$(sse_text)"
+        [ "$options" != emoji=1 ] || text=$(sse_text)
+        assert_equal "$(sse_text)" "$text"
+    done
+    [[ $text == *😀*🚀* ]]
+}
+
+@test "every dialect of server-sent events is understood" {
+    local options
+    for options in crlf=1 cr=1 nospace=1 nospace=1,crlf=1,split=3 noevent_end=1 fragment=1 nousage=1 reasoning=hmm; do
+        talk "text=one%20two%20three,$options"
+        assert_status 200
+        assert_one_end
+        assert_equal "$(sse_text)" "one two three"
+        jq_eq '.choices[0].finish_reason' '"stop"' "$(sse_json | tail -n 1)"
+    done
+}
+
+@test "the reasoning of the model is not part of the answer, its tokens are counted" {
+    talk "text=four,reasoning=two%20and%20two,usage=10:20"
+    assert_equal "$(sse_text)" four
+    refute grep -q "two and" "$stream"
+}
+
+@test "a stream that breaks off ends with exactly one error and [DONE]" {
+    local options
+    for options in cut=mid cut=reset cut=soft nofinish=1,noevent_end=1; do
+        talk "tokens=20,$options"
+        assert_broken UNAVAILABLE 503
+        [ -n "$(sse_text)" ]
+    done
+}
+
+@test "an error inside the stream is passed on as exactly one error" {
+    talk "tokens=20,inband=the%20model%20exploded"
+    assert_broken UNAVAILABLE 503
+    [ -n "$(sse_text)" ]
+    assert_equal "$(trace_status "$BATS_TEST_NUMBER @upstream")" error
+}
+
+@test "failures before the first word are repeated behind the stream" {
+    talk "status=503,times=2,text=recovered"
+    assert_one_end
+    assert_equal "$(sse_text)" recovered
+    talk "status=500"
+    assert_broken UNAVAILABLE 503
+    assert_equal "$(sse_text)" ""
+    talk "status=401"
+    assert_broken FAILED_PRECONDITION 409
+}
+
+@test "an event of 900 kB arrives, an endless one ends in an error" {
+    talk "text=x,big=900000"
+    assert_one_end
+    [ "$(sse_text | wc -c)" -ge 900000 ]
+}
+
+@test "a client that leaves takes its run along within a second" {
+    leave_after 1 --data-binary "$(stream_body 'gone-1 @upstream endless=1,pace=50' goclaw:plain)" "$GATEWAY/v1/chat/completions"
+    closed() { [ "$(upstream_record gone-1 | jq .closed_early)" = true ]; }
+    wait_until 1 closed
+    cancelled() { [ "$(trace_status gone-1)" = cancelled ]; }
+    wait_until 2 cancelled
+    assert_equal "$(sql "SELECT group_concat(m.content, '|') FROM (SELECT content FROM messages WHERE session_id =
+        (SELECT session_id FROM messages WHERE content LIKE 'gone-1%') AND role = 'assistant') m" | grep -c 'Stopped by user')" 1
+}
+
+@test "a silent run ends as well when its client leaves, streamed or not" {
+    leave_after 1 --data-binary "$(stream_body 'gone-2 @upstream stall=headers' goclaw:plain)" "$GATEWAY/v1/chat/completions"
+    leave_after 1 --data-binary "$(chat_body 'gone-3 @upstream stall=headers' goclaw:plain)" "$GATEWAY/v1/chat/completions"
+    both() { [ "$(trace_status gone-2)$(trace_status gone-3)" = cancelledcancelled ]; }
+    wait_until 2 both
+    assert_equal "$(upstream_record gone-2 | jq .closed_early)" true
+    assert_equal "$(upstream_record gone-3 | jq .closed_early)" true
+}
+
+@test "the same on a connection that served a request before" {
+    leave_after 2 --data-binary "$(chat_body 'gone-4a' goclaw:plain)" "$GATEWAY/v1/chat/completions" --next -sS -N -m 1 \
+        -o /dev/null -H "Authorization: Bearer $TOKEN" --data-binary "$(stream_body 'gone-4b @upstream endless=1,pace=50' goclaw:plain)" \
+        "$GATEWAY/v1/chat/completions"
+    gone() { [ "$(trace_status gone-4b)" = cancelled ] && [ "$(upstream_record gone-4b | jq .closed_early)" = true ]; }
+    wait_until 2 gone
+}
+
+@test "one that waits for its session's turn and leaves gives up its place" {
+    extra=("X-GoClaw-Session-Key: leaving")
+    leave_after 3 --data-binary "$(chat_body 'first-5 @upstream delay=1500' goclaw:plain)" "$GATEWAY/v1/chat/completions" 3>&- &
+    first_there() { [ "$(upstream_record first-5)" != null ]; }
+    wait_until 3 first_there
+    leave_after 0.5 --data-binary "$(chat_body 'gone-5' goclaw:plain)" "$GATEWAY/v1/chat/completions"
+    wait
+    say "third-5" goclaw:plain
+    assert_status 200
+    assert_equal "$(upstream_record gone-5 | jq -r '.body? // "never asked"' | grep -c gone-5)" 0
+}
+
+@test "X-GoClaw-Keep-Running: true lets the run finish without its client, false does not" {
+    extra=("X-GoClaw-Keep-Running: true")
+    leave_after 1 --data-binary "$(stream_body 'kept-6 @upstream tokens=5,pace=400' goclaw:plain)" "$GATEWAY/v1/chat/completions"
+    leave_after 0.5 --data-binary "$(chat_body 'kept-7 @upstream delay=1500' goclaw:plain)" "$GATEWAY/v1/chat/completions"
+    extra=("X-GoClaw-Keep-Running: false")
+    leave_after 0.5 --data-binary "$(chat_body 'gone-8 @upstream delay=3000' goclaw:plain)" "$GATEWAY/v1/chat/completions"
+    ended() { [ "$(trace_status kept-6)$(trace_status kept-7)$(trace_status gone-8)" = completedcompletedcancelled ]; }
+    wait_until 4 ended || fail "kept-6 $(trace_status kept-6), kept-7 $(trace_status kept-7), gone-8 $(trace_status gone-8)"
+    assert_equal "$(upstream_record kept-6 | jq .closed_early)" false
+}
+
+@test "silence is filled with a comment within 16 seconds (slow)" {
+    request_options
+    curl -sS -N -m 17 "${options[@]}" --data-binary "$(stream_body 'quiet @upstream stall=headers' goclaw:plain)" \
+        -o "$BATS_TEST_TMPDIR/quiet" "$GATEWAY/v1/chat/completions" 2>/dev/null || true
+    assert_equal "$(grep -c '^: keepalive$' "$BATS_TEST_TMPDIR/quiet")" 1
+}
+
+@test "two hundred streams at a time are all whole" {
+    local i
+    request_options
+    local body
+    body=$(stream_body '@upstream tokens=5,pace=100' goclaw:plain)
+    for i in {1..200}; do
+        printf 'url = "%s/v1/chat/completions"\noutput = "%s/s%s"\ndata-binary = %s\n' "$GATEWAY" "$BATS_TEST_TMPDIR" "$i" \
+            "$(jq -n --arg b "$body" '$b')"
+        [ "$i" = 200 ] || echo next
+    done >"$BATS_TEST_TMPDIR/config"
+    curl -sS -Z --parallel-max 200 -H "Authorization: Bearer $TOKEN" -K "$BATS_TEST_TMPDIR/config" 2>"$BATS_TEST_TMPDIR/curl"
+    assert_equal "$(cat "$BATS_TEST_TMPDIR"/s{1..200} | grep -cx 'data: \[DONE\]')" 200
+    assert_equal "$(cat "$BATS_TEST_TMPDIR"/s{1..200} | grep -c '"finish_reason":"stop"')" 200
+    refute grep -l '"error"' "$BATS_TEST_TMPDIR"/s{1..200}
+}
