@@ -452,6 +452,7 @@ int main(int argc, char **argv)
         fail("usage: clawgate-admin COMMAND …");
     if (ad.db)
         db_close(ad.db);
+    config_free(ad.config);
     arena_free(ad.a);
     return rc;
 }

@@ -345,7 +345,11 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
 
 static enum db_rc refused_job(struct db *db, void *arg)
 {
-    return trace_finish(db, &((struct finish *)arg)->trace);
+    struct finish *f = arg;
+    enum db_rc rc = trace_finish(db, &f->trace);
+    if (rc == DB_OK)
+        rc = span_insert(db, &f->root);
+    return rc == DB_OK ? usage_add(db, &f->usage) : rc;
 }
 
 void record_refused(struct run *r, const struct run_result *result)
@@ -353,7 +357,8 @@ void record_refused(struct run *r, const struct run_result *result)
     struct finish *f = ARENA_NEW(r->arena, struct finish);
     atomic_store(&r->running->skip, true);
     fill_trace(r, f, result);
-    f->trace.span_count = 0;
+    fill_root(r, f, "error");
+    fill_usage(r, f, result);
     if (writer_run(r->engine->writer, r->engine->db, refused_job, f) != DB_OK)
         log_event(LOG_ERROR, 5105, "run.refusal_not_saved", LOG_S, "run_id", r->id, LOG_END);
 }

@@ -74,6 +74,7 @@ static void judge(struct attempt *at, const struct http_call *h)
     case HTTP_DONE:
     case HTTP_STOPPED:
         if (h->encoded) {
+            result->status = 502;
             result->reason = "the answer is compressed although that was not asked for";
             break;
         }

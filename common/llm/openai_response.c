@@ -332,9 +332,12 @@ static void finish_events(struct openai_reader *rd, const char *network_error)
         return;
     }
     rd->result->ok = rd->done || rd->reply->finished;
-    if (!rd->result->ok)
-        fail(rd, 0, true,
-             network_error ? arena_printf(rd->arena, "stream truncated: %s", network_error) : "stream truncated");
+    if (rd->result->ok)
+        return;
+    const char *why = !network_error    ? "stream truncated"
+                      : rd->events == 0 ? network_error
+                                        : arena_printf(rd->arena, "stream truncated: %s", network_error);
+    fail(rd, 0, true, why);
 }
 
 /* Blanks and a BOM may stand before the object. */

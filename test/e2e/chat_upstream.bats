@@ -84,7 +84,7 @@ last_error() {
 }
 
 @test "a web page with status 200 is a wrong base URL: 409" {
-    ask "html=1"
+    ask "type=text/html,html=1"
     assert_error 409 FAILED_PRECONDITION
     assert_equal "$calls" 1
 }

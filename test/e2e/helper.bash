@@ -102,10 +102,11 @@ gateway_start() {
 gateway_processes() {
     local file
     for file in /proc/[0-9]*/environ; do
-        if tr '\0' '\n' <"$file" 2>/dev/null | grep -qxF "CLAWGATE_HOME=$GATEWAY_HOME"; then
-            basename "${file%/environ}"
+        if grep -qzxF "CLAWGATE_HOME=$GATEWAY_HOME" "$file"; then
+            file=${file%/environ}
+            echo "${file#/proc/}"
         fi
-    done
+    done 2>/dev/null
 }
 
 no_gateway_processes() {

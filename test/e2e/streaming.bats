@@ -63,13 +63,14 @@ trace_status() {
 }
 
 @test "the role frame comes before the model says anything" {
-    local began
+    local began line
     began=$(now_ms)
     request_options
     curl -sS -N "${options[@]}" --data-binary "$(stream_body '@upstream delay=2000' goclaw:plain)" \
-        "$GATEWAY/v1/chat/completions" | head -n 1 >"$BATS_TEST_TMPDIR/first"
-    [ $(($(now_ms) - began)) -lt 1500 ]
-    grep -q '"role":"assistant"' "$BATS_TEST_TMPDIR/first"
+        "$GATEWAY/v1/chat/completions" | while IFS= read -r line; do
+        case $line in *'"role":"assistant"'*) now_ms ;; esac
+    done >"$BATS_TEST_TMPDIR/first"
+    [ $(($(cat "$BATS_TEST_TMPDIR/first") - began)) -lt 1500 ]
 }
 
 @test "characters that are split over reads arrive whole" {
@@ -130,7 +131,7 @@ trace_status() {
     assert_broken FAILED_PRECONDITION 409
 }
 
-@test "an event of 900 kB arrives, an endless one ends in an error" {
+@test "an event of 900 kB arrives" {
     talk "text=x,big=900000"
     assert_one_end
     [ "$(sse_text | wc -c)" -ge 900000 ]
@@ -194,16 +195,14 @@ trace_status() {
 }
 
 @test "two hundred streams at a time are all whole" {
-    local i
-    request_options
-    local body
-    body=$(stream_body '@upstream tokens=5,pace=100' goclaw:plain)
+    local i quoted
+    quoted=$(stream_body '@upstream tokens=5,pace=100' goclaw:plain | jq -Rs .)
     for i in {1..200}; do
-        printf 'url = "%s/v1/chat/completions"\noutput = "%s/s%s"\ndata-binary = %s\n' "$GATEWAY" "$BATS_TEST_TMPDIR" "$i" \
-            "$(jq -n --arg b "$body" '$b')"
+        printf 'url = "%s/v1/chat/completions"\noutput = "%s/s%s"\nheader = "Authorization: Bearer %s"\ndata-binary = %s\n' \
+            "$GATEWAY" "$BATS_TEST_TMPDIR" "$i" "$TOKEN" "$quoted"
         [ "$i" = 200 ] || echo next
     done >"$BATS_TEST_TMPDIR/config"
-    curl -sS -Z --parallel-max 200 -H "Authorization: Bearer $TOKEN" -K "$BATS_TEST_TMPDIR/config" 2>"$BATS_TEST_TMPDIR/curl"
+    curl -sS -Z --parallel-max 200 -K "$BATS_TEST_TMPDIR/config" 2>"$BATS_TEST_TMPDIR/curl"
     assert_equal "$(cat "$BATS_TEST_TMPDIR"/s{1..200} | grep -cx 'data: \[DONE\]')" 200
     assert_equal "$(cat "$BATS_TEST_TMPDIR"/s{1..200} | grep -c '"finish_reason":"stop"')" 200
     refute grep -l '"error"' "$BATS_TEST_TMPDIR"/s{1..200}

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -151,6 +152,7 @@ static inline void *server_accept(void *ctx)
             continue;
         }
         atomic_fetch_add(&s->connections, 1);
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         struct server_peer *p = calloc(1, sizeof(*p));
         *p = (struct server_peer){.server = s, .fd = fd};
         pthread_create(&s->threads[s->thread_count++], NULL, server_connection, p);
