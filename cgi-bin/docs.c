@@ -1,4 +1,5 @@
-/* docs: the front page, the health check, and 404 for everything no program owns. */
+/* docs: the front page, the health check, the metrics, and 404 for everything no program owns. */
+#include "base/metrics.h"
 #include "web/service.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
@@ -27,11 +28,21 @@ static reply health(struct request *req)
     return reply_json(req, 200);
 }
 
+static reply metrics(struct request *req)
+{
+    metrics_write(req->out);
+    if (req->out->failed)
+        return reply_error(req, FAULT_INTERNAL, MSG_internal, NULL, "memory", NULL);
+    return reply_bytes(req, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(req->out), req->out->len);
+}
+
 static const struct route routes[] = {
     {METHOD_GET, "/", ROLE_PUBLIC, USER_UNUSED, BODY_DEFAULT, front_page, "System", "Name and state of the service",
      ROUTE_NO_BODY},
     {METHOD_GET, "/health", ROLE_PUBLIC, USER_UNUSED, BODY_DEFAULT, health, "System",
      "Is the service alive and its database readable?", ROUTE_NO_BODY},
+    {METHOD_GET, "/metrics", ROLE_ADMIN, USER_UNUSED, BODY_DEFAULT, metrics, "System",
+     "What the gateway did and does, for Prometheus", ROUTE_NO_BODY | ROUTE_METRICS},
 };
 
 static const struct program program = {

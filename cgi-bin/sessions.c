@@ -126,22 +126,51 @@ static void write_message(struct jsonw *w, const struct message *m)
     jw_obj_end(w);
 }
 
+/* Contract 01 §12.14: changes with whatever a run or an edit changes. */
+static void etag(struct request *req, const struct session *s)
+{
+    char hex[SHA256_HEX_SIZE];
+    const char *text = arena_printf(req->arena, "%s\n%s\n%lld\n%lld\n%s\n%s\n%s\n%s", s->id, s->updated_at,
+                                    (long long)s->message_count, (long long)s->output_tokens, s->label, s->model,
+                                    s->metadata, s->summary);
+    sha256_hex(text, strlen(text), hex);
+    reply_header(req, "ETag", arena_printf(req->arena, "\"%.32s\"", hex));
+}
+
+/* The number of the message that `before` names; an unknown one gives an empty page. */
+static enum db_rc before_seq(struct request *req, struct db *db, const struct session *s, int64_t *seq)
+{
+    const char *id = req_query(req, "before");
+    *seq = 0;
+    if (!id)
+        return DB_OK;
+    enum db_rc rc = session_message_seq(db, s->id, id, seq);
+    if (rc == DB_OK)
+        *seq = 1;
+    return rc == DB_ROW ? DB_OK : rc;
+}
+
 static reply messages_reply(struct request *req, int64_t limit, bool full)
 {
     struct session s;
     struct fault f = {0};
     struct message *rows = NULL;
     size_t n = 0;
+    int64_t before = 0;
     enum db_rc rc = DB_OK;
     struct db *db = req_db(req);
     bool found = find(req, db, &s, &f);
     if (found)
-        rc = session_messages(db, req->arena, s.id, 0, req_query_int(req, "before_seq", 0, 0, INT64_MAX), limit, &rows, &n);
+        rc = before_seq(req, db, &s, &before);
+    if (found && rc == DB_OK)
+        rc = session_messages(db, req->arena, s.id, 0, before, limit, &rows, &n);
     req_db_done(req, db);
     if (!found)
         return reply_fault(req, &f);
     if (rc != DB_OK)
         return reply_db(req, rc);
+    if (full)
+        etag(req, &s);
     jw_obj(&req->w);
     if (full)
         write_item(&req->w, &s);

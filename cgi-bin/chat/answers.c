@@ -55,16 +55,30 @@ static bool expired(const struct kept *k, const struct kept_answer *row)
     return !time_parse(row->created_at, &at) || clock_ms() - at > (k->claim ? KEY_TTL_MS : SDK_TTL_MS);
 }
 
+/* What makes two requests the same: the body, and the headers that choose agent and session. */
+static const char *request_hash(struct request *req)
+{
+    static const char *const choosing[] = {"X-GoClaw-Session-Key", "X-GoClaw-Agent-Id", "X-GoClaw-Agent"};
+    char body[SHA256_HEX_SIZE], *hash = arena_alloc(req->arena, SHA256_HEX_SIZE);
+    struct buf *text = buf_new(req->arena, 65536);
+    sha256_hex(req->raw_body, req->raw_len, body);
+    buf_adds(text, body);
+    for (size_t i = 0; i < sizeof choosing / sizeof *choosing; i++) {
+        const char *v = req_header(req, choosing[i]);
+        buf_addf(text, "\n%s", v ? v : "");
+    }
+    sha256_hex(buf_str(text), text->len, hash);
+    return hash;
+}
+
 static void describe(struct request *req, struct kept *k, const char *idempotency_key)
 {
-    char *hash = arena_alloc(req->arena, SHA256_HEX_SIZE);
-    sha256_hex(req->raw_body, req->raw_len, hash);
-    k->body_hash = hash;
+    k->body_hash = request_hash(req);
     k->scope = arena_printf(req->arena, "%s|%s|%s|POST %s", req->who.tenant_id,
                             req->who.key_id ? req->who.key_id : "gateway", req->who.user ? req->who.user : "",
                             req->path_text);
     k->key = idempotency_key ? arena_printf(req->arena, "key:%s", idempotency_key)
-                             : arena_printf(req->arena, "sdk:%s", hash);
+                             : arena_printf(req->arena, "sdk:%s", k->body_hash);
 }
 
 enum kept_rc kept_lookup(struct request *req, struct kept *k, const char **answer, int *status, struct fault *f)

@@ -5,6 +5,7 @@
 #include "agent/text.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 
 enum { RUN8 = 8 };
 
@@ -147,6 +148,7 @@ static void refuse(struct run *r, const struct fault *f, enum cancel_reason why)
     struct run_result result = {.content = "", .fault = *f, .cancelled = why};
     result.status = why == CANCEL_BY_USER || why == CANCEL_CLIENT_GONE ? RUN_CANCELLED : RUN_ERROR;
     record_refused(r, &result);
+    metrics_add(METRIC_RUNS_REFUSED, 1);
     engine_remove(r->engine, &r->live);
 }
 
@@ -162,6 +164,7 @@ bool run_admit(struct run *r, struct fault *f)
                         r)) {
     case QUEUE_ENTERED:
         r->admitted = true;
+        metrics_gauge(GAUGE_RUNS, 1);
         return true;
     case QUEUE_FULL:
         fault_set(f, FAULT_UNAVAILABLE, MSG_queue_full, NULL, NULL, NULL);
@@ -176,6 +179,16 @@ bool run_admit(struct run *r, struct fault *f)
     }
     refuse(r, f, why);
     return false;
+}
+
+static void count(const struct run *r, const struct run_result *result)
+{
+    static const enum metric outcomes[] = {[RUN_COMPLETED] = METRIC_RUNS_COMPLETED, [RUN_ERROR] = METRIC_RUNS_ERROR,
+                                           [RUN_CANCELLED] = METRIC_RUNS_CANCELLED};
+    metrics_add(outcomes[result->status], 1);
+    metrics_add(METRIC_LLM_CALLS, r->llm_calls);
+    metrics_add(METRIC_TOKENS_IN, result->usage.prompt_tokens);
+    metrics_add(METRIC_TOKENS_OUT, result->usage.completion_tokens);
 }
 
 static void cancelled_result(struct run *r, enum cancel_reason why, struct run_result *result)
@@ -209,6 +222,7 @@ void run_execute(struct run *r, struct run_result *result)
         result->status = RUN_ERROR;
         fault_from_db(&result->fault, rc);
     }
+    count(r, result);
     log_event(result->status == RUN_COMPLETED ? LOG_DEBUG : LOG_INFO, 0, "run", LOG_S, "run_id", r->id, LOG_S, "tenant_id", r->in->tenant_id, LOG_S, "agent",
               r->in->agent->agent_key, LOG_S, "status", status_names[result->status], LOG_I, "ms",
               clock_mono_ms() - r->started_mono, LOG_I, "llm_calls", r->llm_calls, LOG_END);
@@ -217,6 +231,7 @@ void run_execute(struct run *r, struct run_result *result)
 void run_release(struct run *r)
 {
     if (r->admitted) {
+        metrics_gauge(GAUGE_RUNS, -1);
         queue_leave(r->engine->queue, r->in->tenant_id, r->new_session ? NULL : r->session_key);
         engine_remove(r->engine, &r->live);
     }

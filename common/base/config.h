@@ -28,6 +28,9 @@ struct config {
     const char *const *trusted_proxies;
     int64_t rate_limit_rpm;
     const char *rate_limit_scope;   /* "all" or "runs" */
+    bool metrics_public;            /* GET /metrics without a token */
+    const char *tls_cert;           /* NULL: plain HTTP */
+    const char *tls_key;            /* NULL: the key stands in tls_cert */
     bool list_payload_alias;
     int64_t max_body_bytes;         /* chat/completions and responses */
     bool stream_intermediate;

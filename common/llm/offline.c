@@ -44,7 +44,8 @@ struct script {
     bool cut;       /* finish = length */
     int fail_status;
     const char *fail_text;
-    int commands;
+    int commands;   /* understood */
+    int sentences;  /* of these, the ones that say what to answer */
 };
 
 /* --- looking at the transcript --- */
@@ -252,34 +253,36 @@ static void do_help(struct script *s, char *rest)
 static const struct {
     const char *name;
     command_fn *run;
+    bool manner; /* how to speak, not what to say */
 } commands[] = {
-    {"/call", do_call},     {"/echo", do_echo},       {"/think", do_think},   {"/repeat", do_repeat},
-    {"/slow", do_slow},     {"/fail", do_fail},       {"/history", do_history}, {"/system", do_system},
-    {"/length", do_length}, {"/help", do_help},
+    {"/call", do_call, false},       {"/echo", do_echo, false},     {"/think", do_think, false},
+    {"/repeat", do_repeat, false},   {"/slow", do_slow, true},      {"/fail", do_fail, false},
+    {"/history", do_history, false}, {"/system", do_system, false}, {"/length", do_length, true},
+    {"/help", do_help, false},
 };
 
-static void run_line(struct script *s, const char *line, size_t n)
+/* Calls were made already when their results stand behind the user's message: then only the manner counts. */
+static void run_line(struct script *s, const char *line, size_t n, bool answered)
 {
     char *copy = arena_strndup(s->call->arena, line, n);
     for (size_t end = n; end > 0 && strchr(" \t\r", copy[end - 1]); end--)
         copy[end - 1] = 0;
     char *rest, *word = first_word(copy, &rest);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(word, commands[i].name) != 0)
+        if (strcmp(word, commands[i].name) != 0 || (answered && !commands[i].manner))
             continue;
         s->commands++;
+        s->sentences += !commands[i].manner;
         commands[i].run(s, rest);
     }
 }
 
-/* Calls were made already when their results stand behind the user's message: only the manner of speaking counts. */
 static void run_commands(struct script *s, const char *text, bool answered)
 {
     while (*text) {
         size_t n = strcspn(text, "\n");
-        bool manner = strncmp(text, "/slow", 5) == 0 || strncmp(text, "/length", 7) == 0;
-        if (*text == '/' && (!answered || manner))
-            run_line(s, text, n);
+        if (*text == '/')
+            run_line(s, text, n, answered);
         text += n + (text[n] == '\n');
     }
 }
@@ -356,7 +359,7 @@ static void write_script(struct script *s)
         add_results(s, user);
     else if (s->commands == 0 && looks_like_command(said))
         unknown_command(s, said);
-    else if (s->text.len == 0 && s->thinking.len == 0 && s->call->reply->call_count == 0 && s->fail_status == 0)
+    else if (s->sentences == 0 && s->text.len == 0)
         converse(s, said);
 }
 

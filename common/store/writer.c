@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "store/internal.h"
 
 enum { GROUP_MAX = 256, POST_LIE_MS = 20 };
@@ -148,6 +149,8 @@ static void *loop(void *arg)
         pthread_mutex_unlock(&w->lock);
         checkpointer_give_way(w->checkpointer);
         run_group(w->db, group);
+        metrics_add(METRIC_WRITER_GROUPS, 1);
+        metrics_add(METRIC_WRITER_JOBS, (int64_t)n);
         pthread_mutex_lock(&w->lock);
         w->backlog -= n;
     }

@@ -77,7 +77,7 @@ static enum db_rc kept_put(struct change *c, struct db *db, int status, const ch
         .answer = answer,
         .created_at = now,
     };
-    enum db_rc rc = answer_drop(db, c->scope, c->key); /* one that is too old */
+    enum db_rc rc = answer_drop(db, c->scope, c->key, NULL); /* one that is too old */
     return rc == DB_OK ? answer_claim(db, &row) : rc;
 }
 

@@ -3,8 +3,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "web/auth.h"
 #include "web/intake.h"
+#include "web/limit.h"
 #include "web/service.h"
 
 static void not_found(struct request *req)
@@ -69,7 +71,15 @@ static bool admit(struct request *req, struct fault *f)
         return fault_set(f, FAULT_UNAVAILABLE, MSG_unavailable, NULL, NULL, NULL);
     bool known = auth_principal(req, db, f);
     req_db_done(req, db);
-    return known && auth_authorize(req, req->route, f);
+    if (!known)
+        limit_failed_auth(req, f);
+    return known && limit_request(req, f) && auth_authorize(req, req->route, f);
+}
+
+static bool is_public(const struct request *req)
+{
+    return req->route->role == ROLE_PUBLIC ||
+           ((req->route->flags & ROUTE_METRICS) != 0 && req->gw->config->metrics_public);
 }
 
 static bool query_step(struct request *req, struct fault *f)
@@ -93,9 +103,8 @@ static void answer(struct request *req)
     if (!route_step(req))
         return;
     struct fault f;
-    bool public = req->route->role == ROLE_PUBLIC;
     req->who.role = ROLE_PUBLIC;
-    if ((!public && !admit(req, &f)) || !query_step(req, &f) || !body_step(req, &f)) {
+    if ((!is_public(req) && !admit(req, &f)) || !query_step(req, &f) || !body_step(req, &f)) {
         reply_fault(req, &f);
         return;
     }
@@ -126,9 +135,13 @@ static void log_line(const struct request *req)
 
 void serve_request(const struct gateway *gw, struct transport *t, struct arena *arena)
 {
+    int64_t began = clock_mono_us();
     struct request *req = request_new(gw, t, arena);
     answer(req);
     transport_flush(t);
+    if (req->streaming)
+        metrics_gauge(GAUGE_STREAMS, -1);
+    metrics_request(req->status, clock_mono_us() - began);
     auth_note_use(req);
     log_line(req);
 }

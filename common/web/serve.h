@@ -8,8 +8,11 @@
 
 /* Serves exactly one request on the transport; the caller clears the arena afterwards. */
 void serve_request(const struct gateway *gw, struct transport *t, struct arena *arena);
-/* --describe: name, model and routes (method, path, role, user, tag, summary, body_max, alias) as JSON on stdout. */
 struct program;
+/* Start-up check of its routes and resources; false with a reason in err. */
+bool program_check(const struct program *program, char *err, size_t errsize);
+/* --describe: name, model, routes (method, path, role, user, tag, summary, body_max, alias, and for resources their
+ * name and the operation) and the schemas of the resources, as JSON on stdout. */
 int describe_program(const struct program *program);
 
 #endif

@@ -50,7 +50,7 @@ int service_main(const struct program *program, int argc, char **argv)
 {
     char err[ERR_SIZE] = "";
     log_init(program->name, LOG_INFO);
-    if (!routes_check(program->routes, program->route_count, err, sizeof err)) {
+    if (!program_check(program, err, sizeof err)) {
         log_event(LOG_ERROR, 3331, "service.routes", LOG_S, "reason", err, LOG_END);
         return 1;
     }

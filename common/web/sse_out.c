@@ -1,6 +1,7 @@
 #include "web/sse_out.h"
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "web/reply.h"
 #include "web/transport.h"
 
@@ -28,6 +29,8 @@ void sse_begin(struct request *req)
     reply_header(req, "Connection", "keep-alive");
     reply_header(req, "X-Accel-Buffering", "no");
     req->streaming = true;
+    metrics_add(METRIC_STREAMS, 1);
+    metrics_gauge(GAUGE_STREAMS, 1);
     s->gone = !reply_head(req, 200, "text/event-stream", -1) || !transport_flush(req->io);
     s->sent_ms = clock_mono_ms();
 }

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "web/process.h"
 
 enum {
@@ -203,10 +204,12 @@ static void note_death(struct supervisor *s, const struct child *c, int status)
         s->fork_after_ms = clock_mono_ms() + s->backoff_ms;
         s->fork_wanted |= crashed || s->program->model == PROGRAM_THREADED;
     }
-    if (crashed)
-        log_event(LOG_ERROR, 3342, "supervisor.worker_died", LOG_I, "worker", (int64_t)c->pid, LOG_I, "signal",
-                  (int64_t)(WIFSIGNALED(status) ? WTERMSIG(status) : 0), LOG_I, "exit",
-                  (int64_t)(WIFEXITED(status) ? WEXITSTATUS(status) : 0), LOG_I, "next_in_ms", s->backoff_ms, LOG_END);
+    if (!crashed)
+        return;
+    metrics_add(METRIC_WORKER_DIED, 1);
+    log_event(LOG_ERROR, 3342, "supervisor.worker_died", LOG_I, "worker", (int64_t)c->pid, LOG_I, "signal",
+              (int64_t)(WIFSIGNALED(status) ? WTERMSIG(status) : 0), LOG_I, "exit",
+              (int64_t)(WIFEXITED(status) ? WEXITSTATUS(status) : 0), LOG_I, "next_in_ms", s->backoff_ms, LOG_END);
 }
 
 static void reap(struct supervisor *s)
@@ -455,6 +458,7 @@ int supervisor_run(const struct program *program, const struct config *config, c
         log_event(LOG_ERROR, 3347, "supervisor.start", LOG_I, "errno", (int64_t)errno, LOG_END);
         return 1;
     }
+    metrics_open(config->home, program->name);
     adopt_old(s);
     s->fork_wanted |= program->model == PROGRAM_THREADED;
     s->may_rest = getenv("CLAWGATE_ON_DEMAND") != NULL && program->model == PROGRAM_PREFORK;

@@ -13,7 +13,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "web/process.h"
+#include "web/ratelimit.h"
 #include "web/serve.h"
 #include "web/transport.h"
 
@@ -285,6 +287,8 @@ static bool gateway_open(struct gateway *gw)
 {
     char err[ERR_SIZE] = "";
     const char *path = gw->config->sqlite_path;
+    gw->limiter = ratelimit_open(gw->config->home, gw->config->rate_limit_rpm);
+    metrics_show_gauges();
     /* Creates or migrates before the first connection of the pool. */
     struct db *db = db_open(path, DB_CREATE, err, sizeof err);
     if (db) {
@@ -305,6 +309,7 @@ static void gateway_close(struct gateway *gw)
         gw->program->stop(gw);
     writer_stop(gw->writer);
     db_pool_free(gw->pool);
+    ratelimit_free(gw->limiter);
 }
 
 static int serve_until_signal(struct crew *c, struct gateway *gw)

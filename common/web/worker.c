@@ -6,7 +6,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "web/process.h"
+#include "web/ratelimit.h"
 #include "web/serve.h"
 #include "web/transport.h"
 
@@ -102,12 +104,14 @@ static bool gateway_begin(struct gateway *gw)
 {
     char err[ERR_SIZE] = "";
     bool ready = database_ready(gw);
+    gw->limiter = ratelimit_open(gw->config->home, gw->config->rate_limit_rpm);
     if (!gw->program->start)
         return true;
     if (ready && gw->program->start(gw, err, sizeof err))
         return true;
     if (ready)
         log_event(LOG_ERROR, 3313, "worker.start", LOG_S, "reason", err, LOG_END);
+    ratelimit_free(gw->limiter);
     if (gw->db)
         db_close(gw->db);
     return false;
@@ -117,6 +121,7 @@ static void gateway_end(struct gateway *gw)
 {
     if (gw->program->stop)
         gw->program->stop(gw);
+    ratelimit_free(gw->limiter);
     if (gw->db)
         db_close(gw->db);
 }
@@ -181,6 +186,9 @@ int cgi_run(const struct program *program, const struct config *config)
 {
     struct gateway gw = {.config = config, .program = program};
     signal_interrupts(SIGPIPE, SIG_IGN);
+    metrics_open(config->home, program->name);
+    if (program->model == PROGRAM_THREADED)
+        metrics_show_gauges();
     struct transport *t = transport_cgi();
     if (!t || !gateway_begin(&gw)) {
         transport_free(t);

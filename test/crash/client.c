@@ -5,6 +5,7 @@
  *
  *   ack  TAB how TAB run id TAB session TAB key TAB text TAB answer      HTTP 200 complete, or finish chunk and [DONE]
  *   odd  TAB what TAB text                                               something that must never be seen
+ *   cut  TAB status TAB text                                             an answer that began and did not end
  *   sum  TAB acks TAB refusals TAB failures TAB left                     at the end, one a run of this program
  *
  * how is plain, stream or replay (a repeated key); line feeds of a text are written as '|'. TERM ends the load: each
@@ -369,6 +370,8 @@ static void judge(struct told *t, const struct ask *a)
         atomic_fetch_add(&refusals, 1);
     } else {
         atomic_fetch_add(&failures, 1);
+        if (t->status)
+            note("cut\t%d\t%s", t->status, a->text);
     }
 }
 

@@ -1,0 +1,280 @@
+/* Reading: one record, lists, what an answer looks like. */
+#include "base/crypto.h"
+#include "web/query.h"
+#include "web/reply.h"
+#include "web/resource_inner.h"
+
+enum { PAGE_MAX = 200, ETAG_HEX = 32 };
+
+/* ---- a record as JSON ---- */
+
+static bool left_out(const struct field *f, const struct db_value *v)
+{
+    if (f->flags & FIELD_HIDDEN)
+        return true;
+    if (!(f->flags & FIELD_OMIT))
+        return false;
+    switch (v->type) {
+    case DB_TEXT:
+        return v->text[0] == '\0' || strcmp(v->text, "{}") == 0 || strcmp(v->text, "[]") == 0;
+    case DB_INT:
+        return f->kind == FIELD_BOOL && v->n == 0;
+    default:
+        return v->type == DB_NULL;
+    }
+}
+
+static void value_write(struct jsonw *w, const struct field *f, const struct db_value *v)
+{
+    if (v->type == DB_NULL)
+        jw_knull(w, f->name);
+    else if (v->type == DB_NUM)
+        jw_knum(w, f->name, v->d);
+    else if (v->type == DB_INT && f->kind == FIELD_BOOL)
+        jw_kbool(w, f->name, v->n != 0);
+    else if (v->type == DB_INT)
+        jw_kint(w, f->name, v->n);
+    else if (f->kind == FIELD_OBJECT || f->kind == FIELD_TEXTS)
+        jw_kraw(w, f->name, v->text);
+    else
+        jw_kstr(w, f->name, v->text);
+}
+
+void resource_write(struct jsonw *w, const struct record *r)
+{
+    for (size_t i = 0; i < r->resource->field_count; i++) {
+        const struct field *f = &r->resource->fields[i];
+        if (left_out(f, &r->v[i]))
+            continue;
+        if (field_is_secret(f))
+            secret_write(w, r, f, &r->v[i]);
+        else
+            value_write(w, f, &r->v[i]);
+    }
+    if (r->resource->write != NULL)
+        r->resource->write(w, r);
+}
+
+/* Over what is stored, ciphertext included: every effective change gives another one. Computed columns are no part
+ * of the row and leave it alone. */
+const char *resource_etag(const struct record *r)
+{
+    struct buf *b = buf_new(r->req->arena, (size_t)16 << 20);
+    for (size_t i = 0; i < r->resource->field_count; i++) {
+        const struct db_value *v = &r->v[i];
+        if (r->resource->fields[i].sql != NULL)
+            continue;
+        if (v->type == DB_TEXT)
+            buf_addf(b, "t%zu:%s", strlen(v->text), v->text);
+        else if (v->type == DB_NUM)
+            buf_addf(b, "d%.17g;", v->d);
+        else
+            buf_addf(b, "%c%lld;", v->type == DB_NULL ? 'n' : 'i', (long long)v->n);
+    }
+    char hex[SHA256_HEX_SIZE];
+    sha256_hex(buf_str(b), b->len, hex);
+    return arena_printf(r->req->arena, "\"%.*s\"", ETAG_HEX, hex);
+}
+
+/* ---- one row ---- */
+
+static bool key_check(const struct resource *r, const char *key, struct fault *f)
+{
+    bool fine = r->key_column != NULL || uuid_parse(key, NULL) || (r->slug_column != NULL && slug_valid(key));
+    return fine || fault_set(f, FAULT_INVALID, MSG_invalid_id, "id", r->noun, NULL);
+}
+
+static bool find(struct request *req, struct db *db, const struct resource *r, const struct table_view *view,
+                 const char *key, enum access access, struct record *out, struct fault *f)
+{
+    struct table *t = resource_table(r);
+    if (t == NULL || db == NULL)
+        return fault_set(f, FAULT_UNAVAILABLE, MSG_unavailable, NULL, NULL, NULL);
+    struct db_value *values = ARENA_ARRAY(req->arena, struct db_value, r->field_count);
+    struct table_access may;
+    enum db_rc rc = table_find(db, req->arena, t, view, key, values, &may);
+    if (rc != DB_ROW && rc != DB_OK) {
+        fault_db(req, rc, f);
+        return false;
+    }
+    if (rc == DB_OK || (!may.visible && r->invisible_is_missing))
+        return fault_set(f, FAULT_NOT_FOUND, MSG_not_found, "id", r->noun, key);
+    if (!may.visible)
+        return fault_set(f, FAULT_FORBIDDEN, MSG_no_access, NULL, r->noun, NULL);
+    if (access == ACCESS_WRITE && !may.writable)
+        return fault_set(f, FAULT_FORBIDDEN, MSG_owner_only, NULL, r->noun, NULL);
+    *out = (struct record){req, r, values};
+    return true;
+}
+
+bool resource_find(struct request *req, struct db *db, const struct resource *r, const char *parent, const char *key,
+                   enum access access, struct record *out, struct fault *f)
+{
+    struct table_view view = resource_view(req, r, parent);
+    return key_check(r, key, f) && find(req, db, r, &view, key, access, out, f);
+}
+
+bool edit_find(struct edit *e, struct db *db, enum access access, struct record *out)
+{
+    const struct resource *r = e->resource;
+    e->key = e->req->params[r->parent_column != NULL ? 1 : 0];
+    if (out != NULL && !key_check(r, e->key, &e->change.fault))
+        return false;
+    e->db = db;
+    bool open = r->open == NULL || r->open(e);
+    e->db = NULL;
+    return open && (out == NULL || find(e->req, db, r, &e->view, e->key, access, out, &e->change.fault));
+}
+
+struct edit *edit_new(struct request *req, enum edit_action action)
+{
+    struct edit *e = ARENA_NEW(req->arena, struct edit);
+    const struct resource *r = req->route->resource;
+    e->req = req;
+    e->resource = r;
+    e->action = action;
+    e->view = resource_view(req, r, NULL);
+    e->input = ARENA_ARRAY(req->arena, struct db_value, r->field_count);
+    e->change.req = req;
+    e->change.entity = r->audit;
+    e->change.generation = r->generation;
+    return e;
+}
+
+reply resource_get(struct request *req)
+{
+    struct edit *e = edit_new(req, EDIT_UPDATE);
+    struct record record;
+    struct db *db = req_db(req);
+    bool found = edit_find(e, db, ACCESS_READ, &record);
+    req_db_done(req, db);
+    if (!found)
+        return reply_fault(req, &e->change.fault);
+    reply_header(req, "ETag", resource_etag(&record));
+    jw_obj(&req->w);
+    resource_write(&req->w, &record);
+    jw_obj_end(&req->w);
+    return reply_json(req, 200);
+}
+
+/* ---- lists ---- */
+
+static bool filter_value(struct request *req, const struct filter *f, const char **value, struct fault *fault)
+{
+    const char *text = req_query(req, f->query);
+    if (text != NULL && f->kind == FIELD_BOOL) {
+        bool yes = strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
+        bool no = strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
+        text = yes ? "1" : no ? "0" : NULL;
+    } else if (text != NULL && f->kind == FIELD_UUID) {
+        char *id = arena_alloc(req->arena, UUID_SIZE);
+        if (!uuid_parse(text, id))
+            return fault_set(fault, FAULT_INVALID, MSG_invalid_id, f->query, f->query, NULL);
+        text = id;
+    }
+    *value = text;
+    return true;
+}
+
+static bool list_query(struct edit *e, struct table_query *q)
+{
+    struct request *req = e->req;
+    const struct resource *r = e->resource;
+    int64_t max = r->page_max > 0 ? r->page_max : PAGE_MAX;
+    *q = (struct table_query){
+        .view = e->view,
+        .limit = req_query_int(req, "limit", r->page_limit > 0 ? r->page_limit : -1, 1, max),
+        .offset = req_query_int(req, "offset", 0, 0, INT64_MAX),
+    };
+    for (size_t i = 0; i < r->filter_count; i++)
+        if (!filter_value(req, &r->filters[i], &q->filters[i], &e->change.fault))
+            return false;
+    const char *before = r->page_before ? req_query(req, "before") : NULL;
+    char id[UUID_SIZE];
+    if (before == NULL)
+        return true;
+    if (!uuid_parse(before, id))
+        return edit_refuse(e, FAULT_INVALID, MSG_invalid_id, "before", r->noun, NULL);
+    q->before = arena_strdup(req->arena, id);
+    return true;
+}
+
+struct list {
+    struct request *req;
+    const struct resource *resource;
+    int64_t rows;
+};
+
+static void item_write(void *ctx, const struct db_value *values)
+{
+    struct list *list = ctx;
+    struct jsonw *w = &list->req->w;
+    struct record record = {list->req, list->resource, values};
+    list->rows++;
+    jw_obj(w);
+    resource_write(w, &record);
+    jw_obj_end(w);
+}
+
+/* The array once more for clients that only know `payload` (contract 01 §12.4). */
+static void payload_write(struct request *req, size_t from)
+{
+    const char *array = arena_strndup(req->arena, req->out->data + from, req->out->len - from);
+    jw_kraw(&req->w, "payload", array);
+}
+
+/* Counting is not needed when the last page shows how many there are. */
+static enum db_rc list_total(struct db *db, struct table *t, const struct table_query *q, int64_t rows,
+                             int64_t *total, bool *capped)
+{
+    bool whole = q->before == NULL && (q->limit < 0 || rows < q->limit) && (rows > 0 || q->offset == 0);
+    *capped = false;
+    *total = q->offset + rows;
+    return whole ? DB_OK : table_count(db, t, q, total, capped);
+}
+
+static enum db_rc list_write(struct edit *e, struct db *db, const struct table_query *q)
+{
+    struct request *req = e->req;
+    const struct resource *r = e->resource;
+    struct table *t = resource_table(r);
+    struct list list = {req, r, 0};
+    int64_t total = 0;
+    bool capped = false;
+    if (t == NULL)
+        return DB_ERROR;
+    if (r->list_key != NULL) {
+        jw_obj(&req->w);
+        jw_key(&req->w, r->list_key);
+    }
+    size_t from = req->out->len;
+    jw_arr(&req->w);
+    enum db_rc rc = table_list(db, t, q, item_write, &list);
+    jw_arr_end(&req->w);
+    if (rc != DB_OK || r->list_key == NULL)
+        return rc;
+    if (req->gw->config->list_payload_alias && !req->out->failed)
+        payload_write(req, from);
+    bool paged = r->page_limit > 0 || q->limit >= 0 || q->offset > 0;
+    if (paged)
+        rc = list_total(db, t, q, list.rows, &total, &capped);
+    if (paged && rc == DB_OK)
+        query_page_end(req, total, capped, q->limit >= 0 ? q->limit : list.rows, q->offset);
+    jw_obj_end(&req->w);
+    return rc;
+}
+
+reply resource_list(struct request *req)
+{
+    struct edit *e = edit_new(req, EDIT_UPDATE);
+    struct table_query q;
+    struct db *db = req_db(req);
+    if (db == NULL)
+        return reply_error(req, FAULT_UNAVAILABLE, MSG_unavailable, NULL, NULL, NULL);
+    bool understood = edit_find(e, db, ACCESS_READ, NULL) && list_query(e, &q);
+    enum db_rc rc = understood ? list_write(e, db, &q) : DB_OK;
+    req_db_done(req, db);
+    if (!understood)
+        return reply_fault(req, &e->change.fault);
+    return rc == DB_OK ? reply_json(req, 200) : reply_db(req, rc);
+}

@@ -1,0 +1,3 @@
+# starting, stopping, reloading and dying
+
+load helper

@@ -1,0 +1,3 @@
+# nginx as the front server, with tools/examples/nginx.conf
+
+load helper

@@ -1,0 +1,3 @@
+# models behind TLS, and addresses that are refused
+
+load helper
