@@ -168,7 +168,7 @@ install: all ## install below DESTDIR and PREFIX (/usr/local)
 	@for f in $(notdir $(PROGRAMS)); do $(call put,755,$(BUILD)/cgi-bin/$$f,$(LIBDIR)/cgi-bin/$$f) || exit; done
 	@for f in clawgate-admin clawgate-serve; do $(call put,755,$(BUILD)/tools/$$f,$(LIBDIR)/$$f) || exit; done
 	@for f in $(notdir $(wildcard tools/errors/*)); do $(call put,644,tools/errors/$$f,$(LIBDIR)/errors/$$f) || exit; done
-	@$(call put,644,lighttpd.conf,$(LIBDIR)/lighttpd.conf)
+	@for f in lighttpd.conf lighttpd-tls.conf; do $(call put,644,$$f,$(LIBDIR)/$$f) || exit; done
 	@echo "installed below $(DESTDIR)$(PREFIX); a new home: clawgate init, then clawgate serve"
 
 clean: ## remove everything that was built (homes such as ./var stay)

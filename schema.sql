@@ -163,6 +163,48 @@ CREATE TABLE llm_providers (
     UNIQUE (tenant_id, name)
 ) STRICT;
 
+-- MCP servers -----------------------------------------------------------------
+
+-- Tool servers agents may use. headers and env are JSON objects, encrypted as one
+-- text (a JSON string holding the token) unless empty; api_key is encrypted text.
+CREATE TABLE mcp_servers (
+    id           TEXT PRIMARY KEY NOT NULL,
+    tenant_id    TEXT NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    name         TEXT NOT NULL,
+    display_name TEXT NOT NULL DEFAULT '',
+    transport    TEXT NOT NULL CHECK (transport IN ('stdio', 'sse', 'streamable-http')),
+    command      TEXT NOT NULL DEFAULT '',
+    args         TEXT NOT NULL DEFAULT '[]',
+    url          TEXT NOT NULL DEFAULT '',
+    headers      TEXT NOT NULL DEFAULT '{}',
+    env          TEXT NOT NULL DEFAULT '{}',
+    api_key      TEXT NOT NULL DEFAULT '',
+    tool_prefix  TEXT NOT NULL DEFAULT '',
+    timeout_sec  INTEGER NOT NULL DEFAULT 60,
+    settings     TEXT NOT NULL DEFAULT '{}',
+    enabled      INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+    created_by   TEXT NOT NULL DEFAULT '',
+    created_at   TEXT NOT NULL,
+    updated_at   TEXT NOT NULL,
+    UNIQUE (tenant_id, name)
+) STRICT;
+
+-- Which agents may use a server, and which of its tools ([] = all).
+CREATE TABLE mcp_agent_grants (
+    id               TEXT PRIMARY KEY NOT NULL,
+    tenant_id        TEXT NOT NULL,
+    server_id        TEXT NOT NULL REFERENCES mcp_servers (id) ON DELETE CASCADE,
+    agent_id         TEXT NOT NULL REFERENCES agents (id) ON DELETE CASCADE,
+    enabled          INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+    tool_allow       TEXT NOT NULL DEFAULT '[]',
+    tool_deny        TEXT NOT NULL DEFAULT '[]',
+    config_overrides TEXT NOT NULL DEFAULT '{}',
+    granted_by       TEXT NOT NULL DEFAULT '',
+    created_at       TEXT NOT NULL,
+    UNIQUE (server_id, agent_id)
+) STRICT;
+CREATE INDEX mcp_agent_grants_by_agent ON mcp_agent_grants (agent_id);
+
 -- Sessions --------------------------------------------------------------------
 
 -- One conversation. Counters only grow; message_count is also the number of the last

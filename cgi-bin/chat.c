@@ -49,12 +49,11 @@ static bool start(struct gateway *gw, char *err, size_t errsize)
         return false;
     }
     gw->state = c;
-    bool ok = llm_start(err, errsize);
-    if (ok)
-        c->engine = engine_start(gw->config, gw->db, gw->pool, gw->writer, err, errsize);
+    llm_start();
+    c->engine = engine_start(gw->config, gw->db, gw->pool, gw->writer, err, errsize);
     if (c->engine && gw->pool)
         c->gone = gone_start(err, errsize);
-    ok = c->engine && (c->gone || !gw->pool);
+    bool ok = c->engine && (c->gone || !gw->pool);
     if (!ok)
         stop(gw);
     return ok;

@@ -398,7 +398,8 @@ static int cmd_setting(struct admin *ad)
     if (strcmp(what, "token") == 0)
         puts(c->token);
     else if (strcmp(what, "address") == 0)
-        printf("http://%s:%lld\n", strcmp(c->host, "0.0.0.0") == 0 ? "127.0.0.1" : c->host, (long long)c->port);
+        printf("%s://%s:%lld\n", c->tls_cert ? "https" : "http",
+               strcmp(c->host, "0.0.0.0") == 0 ? "127.0.0.1" : c->host, (long long)c->port);
     else if (strcmp(what, "home") == 0)
         puts(c->home);
     else if (strcmp(what, "database") == 0)

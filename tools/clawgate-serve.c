@@ -50,7 +50,7 @@ struct child {
 static const struct config *config;
 static struct child children[NAMES_MAX];
 static size_t child_count;
-static char program_dir[PATH_MAX], lighttpd_conf[PATH_MAX], run_dir[PATH_MAX], log_path[PATH_MAX];
+static char program_dir[PATH_MAX], lighttpd_conf[PATH_MAX], tls_conf[PATH_MAX], run_dir[PATH_MAX], log_path[PATH_MAX];
 static bool stopping;
 static sigset_t child_signals; /* mask of the process before we changed it */
 
@@ -139,9 +139,12 @@ static void log_open(void)
     close(fd);
 }
 
-static void exec_lighttpd(void)
+/* mode: -D serves, -tt only looks whether everything can be loaded. */
+static void exec_lighttpd(const char *mode)
 {
-    char *argv[] = {(char[]){"lighttpd"}, (char[]){"-D"}, (char[]){"-f"}, lighttpd_conf, NULL};
+    char how[4];
+    snprintf(how, sizeof how, "%s", mode);
+    char *argv[] = {(char[]){"lighttpd"}, how, (char[]){"-f"}, config->tls_cert ? tls_conf : lighttpd_conf, NULL};
     setenv("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin", 1);
     execvp("lighttpd", argv);
 }
@@ -174,7 +177,7 @@ static void child_start(struct child *c)
             _exit(0);
         sigprocmask(SIG_SETMASK, &child_signals, NULL);
         if (c->socket < 0)
-            exec_lighttpd();
+            exec_lighttpd("-D");
         else
             exec_program(c);
         log_event(LOG_ERROR, 6001, "serve.exec_failed", LOG_S, "program", c->name, LOG_S, "reason", strerror(errno),
@@ -363,7 +366,51 @@ static void environment(void)
     setenv("CLAWGATE_HOST", config->host, 1);
     setenv("CLAWGATE_PORT", port, 1);
     setenv("CLAWGATE_RUN", run_dir, 1);
+    if (config->tls_cert) {
+        setenv("CLAWGATE_TLS_CERT", config->tls_cert, 1);
+        setenv("CLAWGATE_TLS_KEY", config->tls_key ? config->tls_key : config->tls_cert, 1);
+    }
     setenv("CLAWGATE_MAX_FDS", fds, 1);
+}
+
+/* It stands beside lighttpd.conf, which it includes. */
+static bool tls_conf_find(void)
+{
+    const char *slash = strrchr(lighttpd_conf, '/');
+    int dir = slash ? (int)(slash - lighttpd_conf) + 1 : 0;
+    int n = snprintf(tls_conf, sizeof tls_conf, "%.*slighttpd-tls.conf", dir, lighttpd_conf);
+    return n >= 0 && (size_t)n < sizeof tls_conf;
+}
+
+static bool tls_readable(const char *key, const char *path)
+{
+    if (!path || access(path, R_OK) == 0)
+        return true;
+    complain("%s: %s: %s", key, path, strerror(errno));
+    return false;
+}
+
+/* What is wrong with certificate or key is said now, not by a front server that keeps dying. */
+static bool tls_check(void)
+{
+    if (!config->tls_cert && config->tls_key)
+        return complain("gateway.tls_key is set, but gateway.tls_cert is not"), false;
+    if (!config->tls_cert)
+        return true;
+    if (!tls_readable("gateway.tls_cert", config->tls_cert) || !tls_readable("gateway.tls_key", config->tls_key))
+        return false;
+    pid_t pid = fork();
+    if (pid == 0) {
+        exec_lighttpd("-tt");
+        complain("lighttpd: %s", strerror(errno));
+        _exit(127);
+    }
+    int status = 1;
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    complain("lighttpd cannot serve TLS with gateway.tls_cert %s and gateway.tls_key %s (is lighttpd-mod-openssl "
+             "installed?)", config->tls_cert, config->tls_key ? config->tls_key : "in the same file");
+    return false;
 }
 
 static int signals_open(void)
@@ -384,7 +431,8 @@ static int serve(void)
     int sfd = signals_open();
     if (sfd < 0)
         return complain("signalfd: %s", strerror(errno));
-    printf("Clawgate listens on http://%s:%lld (log: %s)\n", config->host, (long long)config->port, log_path);
+    printf("Clawgate listens on %s://%s:%lld (log: %s)\n", config->tls_cert ? "https" : "http", config->host,
+           (long long)config->port, log_path);
     fflush(stdout);
     log_open();
     log_event(LOG_INFO, 0, "serve.start", LOG_S, "home", config->home, LOG_I, "port", config->port, LOG_END);
@@ -429,6 +477,8 @@ int main(int argc, char **argv)
     if (config_token_missing(config))
         return complain("gateway.token is empty and %s is not a loopback address: set a token, or listen on 127.0.0.1",
                         config->host);
+    if (!tls_conf_find())
+        return complain("%s: the path is too long", lighttpd_conf);
     if (!directories())
         return 1;
     if (home_lock() < 0)
@@ -436,5 +486,5 @@ int main(int argc, char **argv)
     if (!database_prepare() || !children_find())
         return 1;
     environment();
-    return serve();
+    return tls_check() ? serve() : 1;
 }

@@ -59,6 +59,7 @@ struct config {
 
     bool allow_insecure_no_auth;
     int64_t allow_private_provider_urls; /* enum tristate */
+    int64_t allow_private_mcp_urls;      /* enum tristate */
     int64_t log_level;                   /* enum log_level */
     bool trace_verbose;
 

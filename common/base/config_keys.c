@@ -55,6 +55,7 @@ static const struct config_key table[] = {
     {NULL, "GOCLAW_ALLOW_INSECURE_NO_AUTH", false, KIND_BOOL, AT(allow_insecure_no_auth), "false", 0, 0, NULL},
     {NULL, "GOCLAW_ALLOW_PRIVATE_PROVIDER_URLS", false, KIND_TRISTATE, AT(allow_private_provider_urls), NULL, 0, 0,
      NULL},
+    {NULL, "GOCLAW_ALLOW_PRIVATE_MCP_URLS", false, KIND_TRISTATE, AT(allow_private_mcp_urls), NULL, 0, 0, NULL},
     {NULL, "GOCLAW_LOG_LEVEL", false, KIND_ENUM, AT(log_level), "info", 0, 0, "debug|info|warn|error"},
     {NULL, "GOCLAW_TRACE_VERBOSE", false, KIND_BOOL, AT(trace_verbose), "false", 0, 0, NULL},
 };

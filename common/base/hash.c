@@ -41,7 +41,8 @@ uint64_t hash_seeded(const unsigned char seed[HASH_SEED_SIZE], const void *p, si
 {
     const unsigned char *at = p;
     uint64_t k0 = word_at(seed), k1 = word_at(seed + 8);
-    uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573};
+    uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
+                     k1 ^ 0x7465646279746573};
     unsigned char last[8] = {0};
     size_t whole = n - n % 8;
     for (size_t i = 0; i < whole; i += 8)

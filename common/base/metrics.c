@@ -67,6 +67,8 @@ static void attach(void *memory, bool fresh, int fd, void *ctx)
         if (strcmp(p->name, program) == 0)
             here.own = p;
     }
+    if (here.fd >= 0)
+        close(here.fd);
     here.fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
 }
 
@@ -75,9 +77,6 @@ void metrics_open(const char *home, const char *program)
     char layout[64], name[NAME_SIZE];
     snprintf(name, sizeof name, "%s", program);
     snprintf(layout, sizeof layout, "metrics 1, %d counters, %d gauges", METRIC_COUNT, GAUGE_COUNT);
-    if (here.fd >= 0)
-        close(here.fd);
-    here.fd = -1;
     here.process = NULL;
     shared_map(home, "metrics.shm", layout, sizeof *here.all, attach, name);
 }
@@ -215,7 +214,7 @@ static void write_totals(struct buf *out)
         {METRIC_RUNS_CANCELLED, "runs_total", "{outcome=\"cancelled\"}", NULL},
         {METRIC_RUNS_REFUSED, "runs_total", "{outcome=\"refused\"}", NULL},
         {METRIC_LLM_CALLS, "llm_calls_total", "", "Calls of models."},
-        {METRIC_TOKENS_IN, "llm_tokens_total", "{direction=\"input\"}", "Tokens of models, as providers reported them."},
+        {METRIC_TOKENS_IN, "llm_tokens_total", "{direction=\"input\"}", "Tokens, as providers reported them."},
         {METRIC_TOKENS_OUT, "llm_tokens_total", "{direction=\"output\"}", NULL},
         {METRIC_STREAMS, "streams_total", "", "Event streams that were begun."},
         {METRIC_WRITER_GROUPS, "writer_groups_total", "", "Transactions of the threads that write."},

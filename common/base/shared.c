@@ -121,6 +121,8 @@ static void *map_file(int dir, const char *name, const struct header *h, shared_
     /* Others may use it from here on. */
     if (fresh && (!memory || renameat(dir, temporary, dir, name) != 0)) {
         int why = errno;
+        if (memory)
+            munmap((char *)memory - sizeof *h, sizeof *h + h->size);
         unlinkat(dir, temporary, 0);
         close(fd);
         errno = why;

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Called once with the lock held. fresh: the memory is all zeros and this caller is the first.
- * fd is closed afterwards; -1 when the memory is this process's own. */
+/* Called with the lock held; again, with other memory, when the file could not be kept. fresh: the memory is all
+ * zeros and this caller is the first. fd is closed afterwards; -1 when the memory is this process's own. */
 typedef void shared_attach(void *memory, bool fresh, int fd, void *ctx);
 
 /* <home>/run/<name>. layout: text of at most 63 bytes that names the meaning of the bytes; another text, another

@@ -45,6 +45,7 @@ static struct {
     pthread_mutex_t lock;
     struct http_handle *idle; /* the last one given back first */
     int idle_count;
+    bool awake, ready;
     X509_STORE *store;
     CURLSH *share;
     pthread_mutex_t share_locks[CURL_LOCK_DATA_LAST];
@@ -86,24 +87,37 @@ static bool share_start(void)
            curl_share_setopt(http.share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK;
 }
 
-bool http_start(char *err, size_t errsize)
+void http_start(void)
 {
     http.connect_ms = env_ms("CLAWGATE_UPSTREAM_CONNECT_MS", 10000);
     http.first_byte_ms = env_ms("CLAWGATE_UPSTREAM_FIRST_BYTE_MS", 300000);
     http.stall_ms = env_ms("CLAWGATE_UPSTREAM_STALL_MS", 120000);
     http.total_ms = env_ms("CLAWGATE_UPSTREAM_TOTAL_MS", 300000);
     http.retry_ms = env_ms("CLAWGATE_UPSTREAM_RETRY_MS", 300);
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !share_start()) {
-        snprintf(err, errsize, "libcurl does not start");
-        return false;
-    }
+}
+
+/* libcurl and TLS cost memory and start-up time: they wake with the first call. */
+static void wake(void)
+{
+    http.awake = true;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !share_start())
+        return;
     http.store = X509_STORE_new();
-    if (!http.store || X509_STORE_set_default_paths(http.store) != 1) {
-        snprintf(err, errsize, "the certificate store does not open");
-        return false;
+    if (http.store && X509_STORE_set_default_paths(http.store) == 1) {
+        X509_STORE_set_flags(http.store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
+        http.ready = true;
     }
-    X509_STORE_set_flags(http.store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
-    return true;
+}
+
+/* false when libcurl or the certificate store does not start. */
+static bool ready(void)
+{
+    pthread_mutex_lock(&http.lock);
+    if (!http.awake)
+        wake();
+    bool yes = http.ready;
+    pthread_mutex_unlock(&http.lock);
+    return yes;
 }
 
 static void handle_free(struct http_handle *h)
@@ -126,13 +140,18 @@ void http_stop(void)
     handles_free(http.idle);
     http.idle = NULL;
     http.idle_count = 0;
-    curl_share_cleanup(http.share);
-    http.share = NULL;
-    for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
-        pthread_mutex_destroy(&http.share_locks[i]);
+    if (!http.awake)
+        return;
+    if (http.share) {
+        curl_share_cleanup(http.share);
+        http.share = NULL;
+        for (int i = 0; i < CURL_LOCK_DATA_LAST; i++)
+            pthread_mutex_destroy(&http.share_locks[i]);
+    }
     X509_STORE_free(http.store);
     http.store = NULL;
     curl_global_cleanup();
+    http.awake = http.ready = false;
 }
 
 void http_housekeeping(void)
@@ -463,7 +482,8 @@ static void judge(struct http_handle *h, CURLcode code)
     if (code == CURLE_OPERATION_TIMEDOUT) {
         curl_off_t ready = 0;
         curl_easy_getinfo(h->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
-        end_call(h, HTTP_TIMEOUT, ready > 0 ? "the answer took too long" : "the connection could not be opened in time");
+        end_call(h, HTTP_TIMEOUT,
+                 ready > 0 ? "the answer took too long" : "the connection could not be opened in time");
         return;
     }
     end_call(h, HTTP_NETWORK, h->error[0] ? h->error : curl_easy_strerror(code));
@@ -490,7 +510,7 @@ static bool origin_key(struct http_call *call, char key[KEY_SIZE])
     for (const char *const *line = call->headers; line && *line; line++)
         if (strpbrk(*line, "\r\n"))
             return refuse(call, "a header holds a line break; is the key complete and on one line?");
-    return http.store ? true : refuse(call, "the HTTP client was not started");
+    return ready() ? true : refuse(call, "the HTTP client does not start");
 }
 
 void http_perform(struct http_call *call)

@@ -54,7 +54,8 @@ struct http_call {
     char error[320];        /* one English line unless HTTP_DONE or HTTP_STOPPED */
 };
 
-bool http_start(char *err, size_t errsize);
+/* Reads the clocks; libcurl itself wakes with the first http_perform. */
+void http_start(void);
 void http_stop(void);
 void http_perform(struct http_call *h);
 /* Closes idle connections older than 60 s. */

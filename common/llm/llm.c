@@ -14,9 +14,9 @@ enum {
     TRACE_BYTES = 2000,
 };
 
-bool llm_start(char *err, size_t errsize)
+void llm_start(void)
 {
-    return http_start(err, errsize);
+    http_start();
 }
 
 void llm_stop(void)

@@ -104,7 +104,7 @@ struct llm_answer {
     enum llm_finish finish;
     struct llm_usage usage;
     int attempts;         /* HTTP requests made, 1.. */
-    bool context_overflow;/* with a fault: the conversation does not fit the model (compact and call again) */
+    bool context_overflow; /* with a fault: the conversation does not fit the model (compact and call again) */
 };
 
 /* Where a streamed answer goes. All calls come from the calling thread. */
@@ -129,9 +129,9 @@ bool llm_call(struct arena *a, const struct llm_provider *p, const struct llm_re
               struct cancel *c, struct llm_answer *answer, struct fault *fault, const char **upstream_error);
 
 /* Process-wide state: certificate store, pooled handles. Call once before threads start / after they ended.
- * llm_start reads SSL_CERT_FILE, SSL_CERT_DIR and the clocks CLAWGATE_UPSTREAM_{CONNECT,FIRST_BYTE,STALL,TOTAL,RETRY}_MS.
+ * llm_start reads SSL_CERT_FILE, SSL_CERT_DIR and CLAWGATE_UPSTREAM_{CONNECT,FIRST_BYTE,STALL,TOTAL,RETRY}_MS.
  * The program must ignore SIGPIPE. */
-bool llm_start(char *err, size_t errsize);
+void llm_start(void);
 void llm_stop(void);
 /* Closes idle upstream connections older than 60 s; called about once a second. */
 void llm_housekeeping(void);

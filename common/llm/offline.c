@@ -1,4 +1,4 @@
-/* The built-in model: no network, no key, the same answer to the same transcript. docs/offline-model.md is its manual. */
+/* The built-in model: no network, no key, the same answer to the same transcript (manual: docs/offline-model.md). */
 #include "base/utf8.h"
 #include "llm/wire.h"
 
@@ -32,8 +32,8 @@ static const char introduction[] =
 
 static const char next_steps[] =
     "To talk to a real model, add a provider with POST /v1/providers, for example "
-    "{\"name\":\"openai\",\"provider_type\":\"openai_compat\",\"api_key\":\"...\"}, and give the agent that provider and a "
-    "model with PUT /v1/agents/{id}. Send /help to see the commands I understand.";
+    "{\"name\":\"openai\",\"provider_type\":\"openai_compat\",\"api_key\":\"...\"}, and give the agent that provider "
+    "and a model with PUT /v1/agents/{id}. Send /help to see the commands I understand.";
 
 /* What the answer will be. */
 struct script {

@@ -202,7 +202,8 @@ static void write_json(struct jsonw *w, const char *key, json_object *o)
 /* Gemini's compatible route knows low and high. */
 static const char *gemini_effort(const char *effort)
 {
-    return strcmp(effort, "medium") == 0 || strcmp(effort, "high") == 0 || strcmp(effort, "xhigh") == 0 ? "high" : "low";
+    bool high = strcmp(effort, "medium") == 0 || strcmp(effort, "high") == 0 || strcmp(effort, "xhigh") == 0;
+    return high ? "high" : "low";
 }
 
 static void write_params(struct jsonw *w, const struct openai_target *t, const struct wire_call *call)

@@ -309,8 +309,8 @@ static void finish_error(struct openai_reader *rd)
     const char *said = message ? message : brace || strchr(text, '<') ? "" : text;
     bool redirect = rd->status >= 300 && rd->status < 400;
     fail(rd, rd->status, wire_status_transient(rd->status),
-         arena_printf(rd->arena, "HTTP %d%s%s", rd->status, *said ? ": " : redirect ? ": redirects are not followed" : "",
-                      said));
+         arena_printf(rd->arena, "HTTP %d%s%s", rd->status,
+                      *said ? ": " : redirect ? ": redirects are not followed" : "", said));
     rd->result->max_tokens = rd->status == 400 || rd->status == 422 ? wire_max_tokens_hint(text) : 0;
     json_object_put(j.root);
 }

@@ -101,7 +101,10 @@ enum row_rule {
 
 struct filter {
     const char *query;  /* parameter name */
-    enum field_kind kind; /* FIELD_TEXT exact; FIELD_UUID malformed = 400; FIELD_BOOL true/1/false/0, else ignored */
+    enum field_kind kind; /* FIELD_TEXT exact; FIELD_UUID malformed = 400; FIELD_ENUM another value = 400; FIELD_BOOL
+                             true/1/false/0, anything else is ignored */
+    const char *values;   /* FIELD_ENUM: as of a field; "all=" (an alias of nothing) means not filtered */
+    const char *preset;   /* when the query has none; NULL = not filtered */
     const char *column; /* NULL = query */
     const char *sql;    /* instead of column = value: SQL with {} for the value, e.g. "t.agent_id IN (… = {})" */
     const char *doc;

@@ -159,9 +159,26 @@ reply resource_get(struct request *req)
 
 /* ---- lists ---- */
 
+static bool filter_word(struct request *req, const struct filter *f, const char **value, struct fault *fault)
+{
+    struct buf *names = buf_new(req->arena, 4096);
+    const char *list = f->values;
+    for (struct word word; word_next(&list, &word);) {
+        if (strlen(*value) == (size_t)word.len && strncmp(*value, word.text, (size_t)word.len) == 0) {
+            *value = word.means_len > 0 ? arena_strndup(req->arena, word.means, (size_t)word.means_len) : NULL;
+            return true;
+        }
+        buf_addf(names, "%s%.*s", names->len > 0 ? ", " : "", word.len, word.text);
+    }
+    return fault_set(fault, FAULT_INVALID, MSG_must_be_one_of, f->query, f->query, buf_str(names));
+}
+
 static bool filter_value(struct request *req, const struct filter *f, const char **value, struct fault *fault)
 {
     const char *text = req_query(req, f->query);
+    *value = text = text != NULL ? text : f->preset;
+    if (text != NULL && f->kind == FIELD_ENUM)
+        return filter_word(req, f, value, fault);
     if (text != NULL && f->kind == FIELD_BOOL) {
         bool yes = strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
         bool no = strcmp(text, "false") == 0 || strcmp(text, "0") == 0;

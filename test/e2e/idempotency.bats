@@ -40,9 +40,12 @@ start() {
     api POST /v1/chat/completions "$ask"
     assert_status 200
     first=$body before=$(sessions)
+    local names
+    names="$(header X-GoClaw-Run-Id) $(header X-GoClaw-Session-Key) $(header X-GoClaw-Agent-Id)"
     api POST /v1/chat/completions "$ask"
     assert_status 200
     assert_equal "$body" "$first"
+    assert_equal "$(header X-GoClaw-Run-Id) $(header X-GoClaw-Session-Key) $(header X-GoClaw-Agent-Id)" "$names"
     assert_equal "$(header Content-Type)" application/json
     assert_equal "$(asked idem-1)" 1
     assert_equal "$(sessions)" "$before"

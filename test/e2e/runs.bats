@@ -30,10 +30,15 @@ asked_for() {
     [ "$(upstream_requests | grep -c "$1")" -ge 1 ]
 }
 
-# The id of the run that is in flight in a session.
-run_of() {
+# The run that is in flight in a session, as $run_id; its row is written without the run waiting for it.
+listed() {
     api GET '/v1/runs?status=running'
-    jq -r --arg key "agent:plain:http:direct:$1" '.runs[] | select(.session_key == $key) | .id' <<<"$body" | tail -n 1
+    run_id=$(jq -r --arg key "agent:plain:http:direct:$1" '.runs[] | select(.session_key == $key) | .id' <<<"$body")
+    [ -n "$run_id" ]
+}
+
+run_of() {
+    wait_until 1 listed "$1"
 }
 
 @test "a finished run can be looked up by the id in the answer's header" {
@@ -55,7 +60,8 @@ run_of() {
     start live "$(stream_body 'live-1 @upstream delay=1200' goclaw:plain)"
     wait_until 2 asked_for live-1
     local id
-    id=$(run_of live)
+    run_of live
+    id=$run_id
     api GET "/v1/runs/$id"
     jq_eq '[.status, .phase, .ended_at]' '["running","thinking",null]'
     wait
@@ -68,7 +74,8 @@ run_of() {
     start stop "$(stream_body 'stop-1 @upstream tokens=500,pace=50' goclaw:plain)"
     wait_until 2 asked_for stop-1
     local id
-    id=$(run_of stop)
+    run_of stop
+    id=$run_id
     api POST "/v1/runs/$id/cancel"
     assert_status 200
     jq_eq '[.id, .ok, .status]' "[\"$id\",true,\"cancelled\"]"

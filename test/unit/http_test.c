@@ -1,122 +1,9 @@
+#include "llm_fixture.h"
+
 #include <dlfcn.h>
-#include <math.h>
 #include <netdb.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdint.h>
 
-#include <cmocka.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-
-#include "base/clock.h"
 #include "llm/http.h"
-#include "llm/llm.h"
-
-#include "llm_server.h"
-
-#define HEAD(status) "HTTP/1.1 " status "\r\nContent-Type: application/json\r\n"
-#define ANSWER                                                                                                         \
-    HEAD("200 OK")                                                                                                     \
-    "Content-Length: ?\r\n\r\n{\"choices\":[{\"message\":{\"content\":\"Hello\"},\"finish_reason\":\"stop\"}]}"
-#define STREAM "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-#define TICK "33\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"tick \"}}]}\n\n\r\n"
-#define DONE "e\r\ndata: [DONE]\n\n\r\n"
-#define LAST "0\r\n\r\n"
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
-struct seen {
-    struct buf text;
-    int flushes, ticks, retries;
-    int64_t longest_silence, last_tick;
-};
-
-struct fixture {
-    struct server server;
-    struct arena *arena;
-    struct cancel cancel;
-    struct seen seen;
-    struct llm_sink sink;
-    char url[64];
-    struct llm_provider provider;
-    struct llm_message message;
-    struct llm_request request;
-    struct llm_answer answer;
-    struct fault fault;
-    const char *upstream_error;
-};
-
-static void on_text(void *ctx, const char *s, size_t n)
-{
-    buf_add(&((struct seen *)ctx)->text, s, n);
-}
-
-static void on_flush(void *ctx)
-{
-    ((struct seen *)ctx)->flushes++;
-}
-
-static void on_tick(void *ctx)
-{
-    struct seen *seen = ctx;
-    int64_t now = clock_mono_ms();
-    if (seen->last_tick && now - seen->last_tick > seen->longest_silence)
-        seen->longest_silence = now - seen->last_tick;
-    seen->last_tick = now;
-    seen->ticks++;
-}
-
-static void on_retrying(void *ctx, int attempt, int max_attempts, const char *why)
-{
-    struct seen *seen = ctx;
-    assert_int_equal(attempt, ++seen->retries);
-    assert_int_equal(max_attempts, 3);
-    assert_true(strlen(why) > 0);
-}
-
-static void start(struct fixture *f, const struct step *steps, int count, SSL_CTX *tls)
-{
-    char err[100];
-    memset(f, 0, sizeof(*f));
-    server_start(&f->server, steps, count, tls);
-    assert_true(llm_start(err, sizeof(err)));
-    f->arena = arena_new();
-    buf_init(&f->seen.text, 1 << 20);
-    cancel_init(&f->cancel, 0);
-    f->sink = (struct llm_sink){on_text, NULL, on_flush, on_tick, on_retrying, &f->seen};
-    snprintf(f->url, sizeof(f->url), "%s:%d/v1", tls ? "https://localhost" : "http://127.0.0.1", f->server.port);
-    f->provider = (struct llm_provider){
-        .name = "up", .type = "openai_compat", .base_url = f->url, .api_key = "s3cret-key", .private_allowed = true};
-    f->message = (struct llm_message){.role = LLM_USER, .text = "hi"};
-    f->request = (struct llm_request){
-        .model = "m", .messages = &f->message, .message_count = 1, .params = LLM_PARAMS_NONE, .stream = true};
-}
-
-static void stop(struct fixture *f)
-{
-    llm_stop();
-    server_stop(&f->server);
-    cancel_release(&f->cancel);
-    buf_release(&f->seen.text);
-    arena_free(f->arena);
-}
-
-static bool call(struct fixture *f)
-{
-    return llm_call(f->arena, &f->provider, &f->request, &f->sink, &f->cancel, &f->answer, &f->fault,
-                    &f->upstream_error);
-}
-
-static void expect_fault(struct fixture *f, enum fault_kind kind, const char *part, int attempts)
-{
-    assert_false(call(f));
-    assert_int_equal(f->fault.kind, kind);
-    if (!strstr(f->fault.args[1], part))
-        fail_msg("%s", f->fault.args[1]);
-    assert_string_equal(f->fault.args[0], "up");
-    assert_int_equal(f->answer.attempts, attempts);
-}
 
 static void reuse(void **state)
 {
@@ -213,34 +100,6 @@ static void judged_when_connecting(void **state)
     assert_int_equal(f.server.connections, 1);
     assert_int_equal(f.server.requests, 2);
     stop(&f);
-}
-
-struct firing {
-    struct cancel *cancel;
-    int64_t at;
-};
-
-static void *fire_later(void *ctx)
-{
-    struct firing *firing = ctx;
-    usleep(150000);
-    firing->at = clock_mono_ms();
-    cancel_fire(firing->cancel, CANCEL_BY_USER);
-    return NULL;
-}
-
-static void expect_cancelled(struct fixture *f)
-{
-    struct firing firing = {.cancel = &f->cancel};
-    pthread_t thread;
-    pthread_create(&thread, NULL, fire_later, &firing);
-    assert_false(call(f));
-    int64_t now = clock_mono_ms();
-    pthread_join(thread, NULL);
-    assert_true(now - firing.at <= 100);
-    assert_int_equal(f->fault.kind, FAULT_NONE);
-    assert_int_equal(cancel_check(&f->cancel), CANCEL_BY_USER);
-    assert_int_equal(f->cancel.fd, -1);
 }
 
 static void cancel_fresh(void **state)
@@ -520,137 +379,9 @@ static void retry_after_date(void **state)
     stop(&f);
 }
 
-/* --- TLS --- */
-
-/* A self-signed certificate for this name; its PEM text goes to `file` when given. */
-static SSL_CTX *tls_server(const char *name, const char *file)
-{
-    char alt[100];
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = X509_new();
-    X509_set_version(cert, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-    X509_gmtime_adj(X509_getm_notBefore(cert), -60);
-    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_set_pubkey(cert, key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
-    X509_set_issuer_name(cert, X509_get_subject_name(cert));
-    snprintf(alt, sizeof(alt), "DNS:%s", name);
-    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, alt);
-    X509_add_ext(cert, ext, -1);
-    X509_EXTENSION_free(ext);
-    assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-    assert_int_equal(SSL_CTX_use_certificate(ctx, cert), 1);
-    assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
-    if (file) {
-        FILE *out = fopen(file, "w");
-        assert_non_null(out);
-        PEM_write_X509(out, cert);
-        fclose(out);
-    }
-    X509_free(cert);
-    EVP_PKEY_free(key);
-    return ctx;
-}
-
-static void tls(void **state)
-{
-    (void)state;
-    static const struct step steps[] = {{ANSWER, KEEP}, {ANSWER, KEEP}, {ANSWER, CLOSE}, {ANSWER, KEEP}, {NULL, HANG}};
-    char file[] = "/tmp/clawgate-http-test-XXXXXX";
-    close(mkstemp(file));
-    SSL_CTX *good = tls_server("localhost", file);
-    setenv("SSL_CERT_FILE", file, 1);
-    struct fixture f;
-    start(&f, steps, COUNT(steps), good);
-    for (int i = 0; i < 4; i++)
-        assert_true(call(&f));
-    assert_int_equal(f.server.connections, 2);
-    /* The right certificate under another name. */
-    const char *url = f.provider.base_url;
-    char by_address[64];
-    snprintf(by_address, sizeof(by_address), "https://127.0.0.1:%d/v1", f.server.port);
-    f.provider.base_url = by_address;
-    expect_fault(&f, FAULT_UNAVAILABLE, "SSL", 3);
-    f.provider.base_url = url;
-    f.seen.retries = 0;
-    expect_cancelled(&f);
-    stop(&f);
-    SSL_CTX_free(good);
-
-    /* The right name, and nobody who vouches for it. */
-    SSL_CTX *stranger = tls_server("localhost", NULL);
-    start(&f, steps, COUNT(steps), stranger);
-    expect_fault(&f, FAULT_UNAVAILABLE, "SSL", 3);
-    assert_int_equal(f.server.requests, 0);
-    stop(&f);
-    SSL_CTX_free(stranger);
-    unsetenv("SSL_CERT_FILE");
-    unlink(file);
-}
-
-/* --- many threads --- */
-
-struct crowd {
-    struct fixture *f;
-    int good;
-};
-
-static void *crowd_run(void *ctx)
-{
-    struct crowd *crowd = ctx;
-    for (int i = 0; i < 5; i++) {
-        struct arena *a = arena_new();
-        struct cancel cancel;
-        struct llm_answer answer;
-        struct fault fault;
-        cancel_init(&cancel, clock_mono_ms() + 20000);
-        crowd->good += llm_call(a, &crowd->f->provider, &crowd->f->request, NULL, &cancel, &answer, &fault, NULL) &&
-                       strcmp(answer.text, "tick tick ") == 0;
-        llm_housekeeping();
-        cancel_release(&cancel);
-        arena_free(a);
-    }
-    return NULL;
-}
-
-static void threads(void **state)
-{
-    (void)state;
-    static const struct step steps[] = {{STREAM TICK TICK DONE LAST, KEEP}};
-    char file[] = "/tmp/clawgate-http-test-XXXXXX";
-    close(mkstemp(file));
-    SSL_CTX *good = tls_server("localhost", file);
-    setenv("SSL_CERT_FILE", file, 1);
-    struct fixture f;
-    start(&f, steps, COUNT(steps), good);
-    pthread_t ids[8];
-    struct crowd crowds[8];
-    for (int i = 0; i < 8; i++) {
-        crowds[i] = (struct crowd){.f = &f};
-        pthread_create(&ids[i], NULL, crowd_run, &crowds[i]);
-    }
-    for (int i = 0; i < 8; i++) {
-        pthread_join(ids[i], NULL);
-        assert_int_equal(crowds[i].good, 5);
-    }
-    assert_int_equal(f.server.requests, 40);
-    assert_in_range(f.server.connections, 1, 8);
-    stop(&f);
-    SSL_CTX_free(good);
-    unsetenv("SSL_CERT_FILE");
-    unlink(file);
-}
-
 int main(void)
 {
-    signal(SIGPIPE, SIG_IGN);
-    setenv("CLAWGATE_UPSTREAM_CONNECT_MS", "2000", 1);
-    setenv("CLAWGATE_UPSTREAM_FIRST_BYTE_MS", "700", 1);
-    setenv("CLAWGATE_UPSTREAM_STALL_MS", "300", 1);
-    setenv("CLAWGATE_UPSTREAM_TOTAL_MS", "700", 1);
-    setenv("CLAWGATE_UPSTREAM_RETRY_MS", "10", 1);
+    fixture_clocks();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reuse),
         cmocka_unit_test(address_rule),
@@ -670,8 +401,6 @@ int main(void)
         cmocka_unit_test(floods),
         cmocka_unit_test(refused_connection),
         cmocka_unit_test(retry_after_date),
-        cmocka_unit_test(tls),
-        cmocka_unit_test(threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
