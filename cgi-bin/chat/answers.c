@@ -44,6 +44,7 @@ static enum kept_rc stored(struct request *req, struct kept *k, const struct kep
         kept_drop(req, k, row->run_id);
         return KEPT_NEW;
     }
+    k->run_id = row->run_id;
     *answer = row->answer;
     *status = (int)row->status;
     return KEPT_REPLAY;

@@ -35,6 +35,7 @@ struct kept {
     const char *scope, *key, *body_hash; /* NULL when this request is not kept */
     bool claim;                          /* an explicit Idempotency-Key: claimed before the run */
     bool repeated;                       /* the caller says that this is a retry */
+    const char *run_id;                  /* KEPT_REPLAY: the run that gave the answer */
 };
 enum kept_rc { KEPT_NEW, KEPT_REPLAY, KEPT_FAULT };
 /* Looks the request up. KEPT_REPLAY fills *answer and *status. */

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "chat/completion.h"
+#include "store/runs.h"
 #include "store/sessions.h"
 #include "web/sse_out.h"
 
@@ -280,8 +281,24 @@ static reply replay_stream(struct call *call, json_object *answer)
     return stream_end(call, r);
 }
 
+/* The headers of the run that gave the answer (03 §1.1). */
+static void announce_kept(struct call *call)
+{
+    struct request *req = call->req;
+    struct run_row row;
+    reply_header(req, "X-GoClaw-Run-Id", call->kept.run_id);
+    struct db *db = req_db(req);
+    bool found = run_find(db, req->arena, req->who.tenant_id, call->kept.run_id, &row) == DB_ROW;
+    req_db_done(req, db);
+    if (found && row.session_key)
+        reply_header(req, "X-GoClaw-Session-Key", row.session_key);
+    if (found && row.agent_id)
+        reply_header(req, "X-GoClaw-Agent-Id", row.agent_id);
+}
+
 static reply replay(struct call *call, const char *text, int status)
 {
+    announce_kept(call);
     struct json_fault jf;
     json_object *answer = json_parse(call->req->arena, text, strlen(text), 0, &jf);
     const char *id = answer ? json_str(answer, "id") : NULL;

@@ -80,8 +80,8 @@ static void explain(struct arena *a, const struct llm_provider *p, const struct 
     } else {
         fault_set(fault, FAULT_STATE, MSG_provider_request_failed, NULL, name, reason);
     }
-    log_event(LOG_WARN, 4002, "llm.failed", LOG_S, "provider", name, LOG_I, "status", (int64_t)status, LOG_I, "attempts",
-              (int64_t)answer->attempts, LOG_S, "reason", reason, LOG_END);
+    log_event(LOG_WARN, 4002, "llm.failed", LOG_S, "provider", name, LOG_I, "status", (int64_t)status, LOG_I,
+              "attempts", (int64_t)answer->attempts, LOG_S, "reason", reason, LOG_END);
 }
 
 static void trace_error(const struct wire_call *call, const struct wire_result *res, const char **upstream_error)

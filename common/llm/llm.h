@@ -129,7 +129,8 @@ bool llm_call(struct arena *a, const struct llm_provider *p, const struct llm_re
               struct cancel *c, struct llm_answer *answer, struct fault *fault, const char **upstream_error);
 
 /* Process-wide state: certificate store, pooled handles. Call once before threads start / after they ended.
- * llm_start reads SSL_CERT_FILE, SSL_CERT_DIR and CLAWGATE_UPSTREAM_{CONNECT,FIRST_BYTE,STALL,TOTAL,RETRY}_MS.
+ * llm_start reads the clocks CLAWGATE_UPSTREAM_{CONNECT,FIRST_BYTE,STALL,TOTAL,RETRY}_MS; the first call to an upstream
+ * wakes libcurl and opens the certificate store (SSL_CERT_FILE, SSL_CERT_DIR).
  * The program must ignore SIGPIPE. */
 void llm_start(void);
 void llm_stop(void);

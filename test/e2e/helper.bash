@@ -100,13 +100,7 @@ gateway_start() {
 
 # Processes of this home, told by their environment; zombies have none.
 gateway_processes() {
-    local file
-    for file in /proc/[0-9]*/environ; do
-        if grep -qzxF "CLAWGATE_HOME=$GATEWAY_HOME" "$file"; then
-            file=${file%/environ}
-            echo "${file#/proc/}"
-        fi
-    done 2>/dev/null
+    grep -lzxF "CLAWGATE_HOME=$GATEWAY_HOME" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3
 }
 
 no_gateway_processes() {

@@ -17,9 +17,14 @@ setup() {
     is_ready || gateway_serve
 }
 
+# The serve of the moment: tests replace it.
+serve_process() {
+    head -n 1 "$GATEWAY_HOME/serve.lock"
+}
+
 # The process of a program that serve started; chat's worker is the supervisor's child.
 process_of() {
-    pgrep -P "$SERVE_PID" -f "$1" | head -n 1
+    pgrep -P "$(serve_process)" -f "$1" | head -n 1
 }
 
 worker_of() {
@@ -41,7 +46,7 @@ streams() {
             "$GATEWAY" "$BATS_TEST_TMPDIR" "$i" "$TOKEN" "$quoted"
         [ "$i" = "$1" ] || echo next
     done >"$BATS_TEST_TMPDIR/config"
-    curl -sS -Z --parallel-max "$1" -K "$BATS_TEST_TMPDIR/config" 2>"$BATS_TEST_TMPDIR/curl" 3>&- &
+    curl -sS -Z --parallel-immediate --parallel-max "$1" -K "$BATS_TEST_TMPDIR/config" 2>"$BATS_TEST_TMPDIR/curl" 3>&- &
     streams_pid=$!
     all_there() { [ "$(upstream_stat requests)" -ge $((before + $1)) ]; }
     wait_until 10 all_there "$1"
@@ -71,7 +76,7 @@ assert_acknowledged_is_there() {
 @test "a second serve for the same home is refused with status 3, and says whose it is" {
     run clawgate serve
     assert_equal "$status" 3
-    assert_output --partial "$SERVE_PID"
+    assert_output --partial "$(serve_process)"
     answers
 }
 
@@ -79,7 +84,6 @@ assert_acknowledged_is_there() {
     run clawgate status
     assert_success
     assert_output --partial ready
-    CLAWGATE_TEST_HOME=$GATEWAY_HOME
     run "$ROOT/tools/clawgate" status --home "$BATS_TEST_TMPDIR"
     assert_equal "$status" 3
 }
@@ -134,7 +138,7 @@ upstream_closed() {
 }
 
 @test "kill -9 of serve leaves no process, and the next serve starts over stale sockets" {
-    kill -KILL "$SERVE_PID"
+    kill -KILL "$(serve_process)"
     wait_until 5 no_gateway_processes || fail "left: $(gateway_processes)"
     gateway_serve
     answers
@@ -158,7 +162,7 @@ upstream_closed() {
 
 @test "streams that end in time end well while it stops, and new runs are told 503" {
     streams 3 'tokens=6,pace=200'
-    kill -TERM "$SERVE_PID"
+    kill -TERM "$(serve_process)"
     refused() {
         say "too late"
         [ "$status_code" = 503 ]
@@ -183,7 +187,7 @@ upstream_closed() {
             "$([ $((i % 3)) = 0 ] || printf 'data = %s' "$(chat_body '/echo x' | jq -Rs .)")"
         [ "$i" = 300 ] || echo next
     done >"$BATS_TEST_TMPDIR/load"
-    curl -sS -Z --parallel-max 8 -K "$BATS_TEST_TMPDIR/load" >"$BATS_TEST_TMPDIR/codes" 2>"$BATS_TEST_TMPDIR/errors" 3>&- &
+    curl -sS -Z --parallel-immediate --parallel-max 8 -K "$BATS_TEST_TMPDIR/load" >"$BATS_TEST_TMPDIR/codes" 2>"$BATS_TEST_TMPDIR/errors" 3>&- &
     local load=$!
     for i in 1 2 3; do
         sleep 0.3

@@ -202,7 +202,7 @@ trace_status() {
             "$GATEWAY" "$BATS_TEST_TMPDIR" "$i" "$TOKEN" "$quoted"
         [ "$i" = 200 ] || echo next
     done >"$BATS_TEST_TMPDIR/config"
-    curl -sS -Z --parallel-max 200 -K "$BATS_TEST_TMPDIR/config" 2>"$BATS_TEST_TMPDIR/curl"
+    curl -sS -Z --parallel-immediate --parallel-max 200 -K "$BATS_TEST_TMPDIR/config" 2>"$BATS_TEST_TMPDIR/curl"
     assert_equal "$(cat "$BATS_TEST_TMPDIR"/s{1..200} | grep -cx 'data: \[DONE\]')" 200
     assert_equal "$(cat "$BATS_TEST_TMPDIR"/s{1..200} | grep -c '"finish_reason":"stop"')" 200
     refute grep -l '"error"' "$BATS_TEST_TMPDIR"/s{1..200}
