@@ -46,6 +46,7 @@ FUZZERS  := $(patsubst test/fuzz/%.c,$(BUILD)/test/fuzz/%,$(wildcard test/fuzz/*
 TESTBIN  := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/upstream/*.c test/bench/*.c test/crash/*.c))
 
 all: $(PROGRAMS) $(HELPERS) ## build the programs
+	@:
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -106,7 +107,9 @@ $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(LIB)
 
 # Everything the suites need, and the fuzz targets (these with clang only).
 tests: all $(UNITS) $(TESTBIN)
+	@:
 fuzzers: $(FUZZERS)
+	@:
 
 deps: ## install the packages that building and running need
 	@tools/deps build

@@ -399,7 +399,6 @@ CREATE TABLE kept_answers (
     PRIMARY KEY (scope, key)
 ) STRICT;
 CREATE INDEX kept_answers_by_time ON kept_answers (created_at);
-CREATE INDEX kept_answers_running ON kept_answers (worker) WHERE state = 'running';
 
 -- Audit, processes, background work -------------------------------------------
 

@@ -10,7 +10,8 @@
 #include "chat/chat.h"
 #include "store/runs.h"
 
-enum { SDK_TTL_MS = 15 * 60 * 1000, KEY_TTL_MS = 24 * 3600 * 1000, KEY_MAX = 255, BUSY_RETRY_MS = 5000 };
+enum { SDK_TTL_MS = 15 * 60 * 1000, KEY_TTL_MS = 24 * 3600 * 1000, CLAIM_YOUNG_MS = 60000, KEY_MAX = 255,
+       BUSY_RETRY_MS = 5000 };
 
 static bool key_valid(const char *key)
 {
@@ -28,6 +29,25 @@ static bool busy(struct fault *f)
     return false;
 }
 
+static int64_t age_ms(const struct kept_answer *row)
+{
+    int64_t at = 0;
+    return time_parse(row->created_at, &at) ? clock_ms() - at : INT64_MAX;
+}
+
+/* A claim whose run neither lives in another process nor is in flight here will never be answered. */
+static bool in_progress(struct request *req, const struct kept_answer *row)
+{
+    struct engine *e = chat_of(req)->engine;
+    char phase[32];
+    if (strcmp(row->state, "running") != 0)
+        return false;
+    if (row->worker != locks_worker(e->locks))
+        return locks_worker_alive(e->locks, row->worker);
+    engine_phase_of(e, req->who.tenant_id, row->run_id, phase, sizeof phase);
+    return *phase != '\0' || age_ms(row) < CLAIM_YOUNG_MS; /* a young claim's run is about to be admitted */
+}
+
 static enum kept_rc stored(struct request *req, struct kept *k, const struct kept_answer *row, const char **answer,
                            int *status, struct fault *f)
 {
@@ -35,12 +55,11 @@ static enum kept_rc stored(struct request *req, struct kept *k, const struct kep
         fault_set(f, FAULT_EXISTS, MSG_idempotency_conflict, "Idempotency-Key", NULL, NULL);
         return KEPT_FAULT;
     }
-    bool running = strcmp(row->state, "running") == 0;
-    if (running && locks_worker_alive(chat_of(req)->engine->locks, row->worker)) {
+    if (in_progress(req, row)) {
         busy(f);
         return KEPT_FAULT;
     }
-    if (running || strcmp(row->state, "gone") == 0) {
+    if (strcmp(row->state, "running") == 0 || strcmp(row->state, "gone") == 0) {
         kept_drop(req, k, row->run_id);
         return KEPT_NEW;
     }
@@ -52,8 +71,7 @@ static enum kept_rc stored(struct request *req, struct kept *k, const struct kep
 
 static bool expired(const struct kept *k, const struct kept_answer *row)
 {
-    int64_t at = 0;
-    return !time_parse(row->created_at, &at) || clock_ms() - at > (k->claim ? KEY_TTL_MS : SDK_TTL_MS);
+    return age_ms(row) > (k->claim ? KEY_TTL_MS : SDK_TTL_MS);
 }
 
 /* What makes two requests the same: the body, and the headers that choose agent and session. */

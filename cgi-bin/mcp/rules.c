@@ -144,7 +144,8 @@ static bool line_take_apart(struct edit *e)
     json_object *words = line_split(e->req->arena, command);
     if (words == NULL || json_object_array_length(words) == 0)
         return refuse(e, "command", "a command whose quotes are closed");
-    edit_set_text(e, "command", json_object_get_string(json_object_array_get_idx(words, 0)));
+    const char *program = json_object_get_string(json_object_array_get_idx(words, 0));
+    edit_set_text(e, "command", arena_strdup(e->req->arena, program)); /* words lets go of it */
     json_object_array_del_idx(words, 0, 1);
     edit_set_json(e, "args", words);
     return true;

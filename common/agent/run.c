@@ -68,7 +68,17 @@ struct run *run_new(struct engine *e, struct arena *a, const struct run_input *i
     return r;
 }
 
-/* The session as it is now: owner and agent must fit; a generated key must be free. */
+bool run_session_fits(struct run *r, const struct session *s, struct fault *f)
+{
+    if (!r->in->may_use_any_session && s->user_id && r->in->user && strcmp(s->user_id, r->in->user) != 0)
+        return fault_set(f, FAULT_FORBIDDEN, MSG_session_other_user, NULL, NULL, NULL);
+    if (s->agent_id && strcmp(s->agent_id, r->in->agent->id) != 0)
+        return fault_set(f, FAULT_INVALID, MSG_session_other_agent, "session_key", NULL, NULL);
+    return true;
+}
+
+/* The session as it is now: owner and agent must fit; a generated key must be free. Asked again once it is this
+ * run's turn: until then somebody else may have made the session. */
 static bool admit_session(struct run *r, struct db *db, struct fault *f)
 {
     struct session s;
@@ -77,15 +87,10 @@ static bool admit_session(struct run *r, struct db *db, struct fault *f)
         return true;
     if (rc != DB_ROW)
         return fault_from_db(f, rc);
-    if (r->new_session) {
-        r->session_key = arena_printf(r->arena, "%s%s", r->in->session_prefix, r->hex);
-        r->live.session_key = r->session_key;
-        return true;
-    }
-    if (!r->in->may_use_any_session && s.user_id && r->in->user && strcmp(s.user_id, r->in->user) != 0)
-        return fault_set(f, FAULT_FORBIDDEN, MSG_session_other_user, NULL, NULL, NULL);
-    if (s.agent_id && strcmp(s.agent_id, r->in->agent->id) != 0)
-        return fault_set(f, FAULT_INVALID, MSG_session_other_agent, "session_key", NULL, NULL);
+    if (!r->new_session)
+        return run_session_fits(r, &s, f);
+    r->session_key = arena_printf(r->arena, "%s%s", r->in->session_prefix, r->hex);
+    r->live.session_key = r->session_key;
     return true;
 }
 

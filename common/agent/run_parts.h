@@ -25,6 +25,8 @@ void record_refused(struct run *r, const struct run_result *result);
 
 /* Appends to what the model sees. */
 void run_push(struct run *r, const struct llm_message *m);
+/* May this run go on in that session? Its user and agent must be the run's. */
+bool run_session_fits(struct run *r, const struct session *s, struct fault *f);
 bool fault_from_db(struct fault *f, enum db_rc rc);
 /* Why a fired token ended the run, as the fault for whoever still listens. */
 void fault_from_cancel(struct run *r, enum cancel_reason why, struct fault *f);

@@ -181,6 +181,8 @@ bool setup_messages(struct run *r, struct fault *f)
     engine_db_done(r->engine, db);
     if (rc != DB_OK)
         return fault_from_db(f, rc);
+    if (session.id && !run_session_fits(r, &session, f))
+        return false;
 
     push_system(r, files);
     push_summary(r, session.summary);

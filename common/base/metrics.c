@@ -103,6 +103,7 @@ void metrics_show_gauges(void)
 {
     int fd = here.fd >= 0 ? own_description() : -1;
     struct flock l;
+    here.process = NULL;
     if (fd < 0)
         return;
     close(here.fd);

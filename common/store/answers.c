@@ -49,14 +49,6 @@ enum db_rc answer_drop(struct db *db, const char *scope, const char *key, const 
     return db_exec(db, &drop, "ttt", scope, key, run_id);
 }
 
-enum db_rc answers_interrupt(struct db *db, int64_t worker, int64_t *count)
-{
-    SQL(gone, "UPDATE kept_answers SET state = 'gone' WHERE state = 'running' AND worker = ?1");
-    enum db_rc rc = db_exec(db, &gone, "i", worker);
-    *count = rc == DB_OK ? db_changes(db) : 0;
-    return rc;
-}
-
 enum db_rc answers_prune(struct db *db, const char *before, int64_t max, int64_t *count)
 {
     SQL(prune, "DELETE FROM kept_answers WHERE rowid IN"

@@ -77,8 +77,6 @@ enum db_rc answer_claim(struct db *db, const struct kept_answer *k);
 enum db_rc answer_finish(struct db *db, const struct kept_answer *k);
 /* Forgets the row of that very run; a claim somebody made meanwhile stays. */
 enum db_rc answer_drop(struct db *db, const char *scope, const char *key, const char *run_id);
-/* The running answers of a dead worker become "gone": the next request with that key starts a new run. */
-enum db_rc answers_interrupt(struct db *db, int64_t worker, int64_t *count);
 /* Deletes answers older than the given time (RFC 3339), at most `max`. */
 enum db_rc answers_prune(struct db *db, const char *before, int64_t max, int64_t *count);
 /* Deletes traces (and their spans) older than the given time, at most `max` traces. */

@@ -84,7 +84,7 @@ home_make() {
 # Starts serve on the home that exists and waits until it is ready.
 gateway_serve() {
     "$ROOT/tools/clawgate" serve --home "$GATEWAY_HOME" >"$GATEWAY_HOME/serve.out" 2>&1 3>&- &
-    export SERVE_PID=$!
+    disown
     wait_until 15 is_ready || {
         echo "the gateway did not become ready" >&2
         tail -n 20 "$GATEWAY_HOME/serve.out" "$GATEWAY_HOME"/log/* >&2

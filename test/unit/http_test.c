@@ -108,7 +108,7 @@ static void cancel_fresh(void **state)
     static const struct step steps[] = {{NULL, HANG}};
     struct fixture f;
     start(&f, steps, COUNT(steps), NULL);
-    expect_cancelled(&f);
+    expect_cancelled(&f, &f.server.requests, 1);
     stop(&f);
 }
 
@@ -120,7 +120,7 @@ static void cancel_reused(void **state)
     start(&f, steps, COUNT(steps), NULL);
     assert_true(call(&f));
     f.request.stream = false;
-    expect_cancelled(&f);
+    expect_cancelled(&f, &f.server.requests, 2);
     assert_int_equal(f.server.connections, 1);
     assert_int_equal(f.server.requests, 2);
     stop(&f);
@@ -132,7 +132,7 @@ static void cancel_streaming(void **state)
     static const struct step steps[] = {{STREAM TICK, HANG}};
     struct fixture f;
     start(&f, steps, COUNT(steps), NULL);
-    expect_cancelled(&f);
+    expect_cancelled(&f, &f.seen.deltas, 1);
     assert_string_equal(f.answer.text, "tick ");
     /* A token that was fired before: nothing is sent. */
     assert_false(call(&f));

@@ -57,7 +57,7 @@ static void tls(void **state)
     expect_fault(&f, FAULT_UNAVAILABLE, "SSL", 3);
     f.provider.base_url = url;
     f.seen.retries = 0;
-    expect_cancelled(&f);
+    expect_cancelled(&f, &f.server.requests, 5);
     stop(&f);
     SSL_CTX_free(good);
 

@@ -228,22 +228,6 @@ static void test_an_answer_is_claimed_once_and_kept(void **state)
     assert_int_equal(answer_claim(s->db, &k), DB_OK);
 }
 
-static void test_answers_of_a_dead_worker_are_gone(void **state)
-{
-    struct store *s = *state;
-    struct kept_answer a = claim("a"), b = claim("b"), got;
-    b.worker = 8;
-    assert_int_equal(answer_claim(s->db, &a), DB_OK);
-    assert_int_equal(answer_claim(s->db, &b), DB_OK);
-    int64_t n;
-    assert_int_equal(answers_interrupt(s->db, 7, &n), DB_OK);
-    assert_int_equal(n, 1);
-    assert_int_equal(answer_find(s->db, s->a, "t/u/path", "a", &got), DB_ROW);
-    assert_string_equal(got.state, "gone");
-    assert_int_equal(answer_find(s->db, s->a, "t/u/path", "b", &got), DB_ROW);
-    assert_string_equal(got.state, "running");
-}
-
 static void test_pruning_takes_the_oldest_and_stops(void **state)
 {
     struct store *s = *state;
@@ -285,7 +269,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_runs_of_a_dead_worker_are_interrupted, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_lists, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_an_answer_is_claimed_once_and_kept, store_set_up, store_tear_down),
-        cmocka_unit_test_setup_teardown(test_answers_of_a_dead_worker_are_gone, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_pruning_takes_the_oldest_and_stops, store_set_up, store_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
