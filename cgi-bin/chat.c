@@ -64,6 +64,11 @@ static void drain(struct gateway *gw, bool hurry)
     engine_drain(((struct chat *)gw->state)->engine, hurry);
 }
 
+static bool busy(struct gateway *gw)
+{
+    return engine_busy(((struct chat *)gw->state)->engine);
+}
+
 static void tick(struct gateway *gw)
 {
     static unsigned seconds;
@@ -78,6 +83,6 @@ static void tick(struct gateway *gw)
 
 int main(int argc, char **argv)
 {
-    static const struct program program = {"chat", routes, N(routes), PROGRAM_THREADED, start, drain, tick, stop};
+    static const struct program program = {"chat", routes, N(routes), PROGRAM_THREADED, start, drain, tick, stop, busy};
     return service_main(&program, argc, argv);
 }

@@ -70,6 +70,6 @@ static const struct route routes[] = {
 
 int main(int argc, char **argv)
 {
-    static const struct program program = {"mcp", routes, N(routes), PROGRAM_PREFORK, NULL, NULL, NULL, NULL};
+    static const struct program program = {"mcp", routes, N(routes), PROGRAM_PREFORK, NULL, NULL, NULL, NULL, NULL};
     return service_main(&program, argc, argv);
 }

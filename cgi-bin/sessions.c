@@ -208,6 +208,6 @@ static const struct route routes[] = {
 
 int main(int argc, char **argv)
 {
-    static const struct program program = {"sessions", routes, N(routes), PROGRAM_PREFORK, NULL, NULL, NULL, NULL};
+    static const struct program program = {"sessions", routes, N(routes), PROGRAM_PREFORK, NULL, NULL, NULL, NULL, NULL};
     return service_main(&program, argc, argv);
 }

@@ -112,6 +112,14 @@ bool engine_draining(struct engine *e)
     return yes;
 }
 
+bool engine_busy(struct engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    bool yes = e->count > 0;
+    pthread_mutex_unlock(&e->lock);
+    return yes;
+}
+
 /* The lock is held. */
 static struct live_run *find(struct engine *e, const char *tenant_id, const char *run_id)
 {

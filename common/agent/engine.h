@@ -60,6 +60,7 @@ void engine_phase(struct engine *e, struct live_run *r, const char *phase);
 /* From now on nothing is admitted. hurry: every run is cancelled with CANCEL_SHUTDOWN. */
 void engine_drain(struct engine *e, bool hurry);
 bool engine_draining(struct engine *e);
+bool engine_busy(struct engine *e); /* runs are in flight */
 
 enum engine_cancel_rc { ENGINE_CANCEL_UNKNOWN, ENGINE_CANCEL_FIRED };
 /* user NULL: any user's. Waits up to wait_ms for the run to end. */

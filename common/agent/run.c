@@ -151,7 +151,7 @@ static void tick(void *ctx)
 static void refuse(struct run *r, const struct fault *f, enum cancel_reason why)
 {
     struct run_result result = {.content = "", .fault = *f, .cancelled = why};
-    result.status = why == CANCEL_BY_USER || why == CANCEL_CLIENT_GONE ? RUN_CANCELLED : RUN_ERROR;
+    result.status = why == CANCEL_NONE || why == CANCEL_DEADLINE ? RUN_ERROR : RUN_CANCELLED;
     record_refused(r, &result);
     metrics_add(METRIC_RUNS_REFUSED, 1);
     engine_remove(r->engine, &r->live);
@@ -200,9 +200,8 @@ static void cancelled_result(struct run *r, enum cancel_reason why, struct run_r
 {
     fault_from_cancel(r, why, &result->fault);
     result->cancelled = why;
-    /* A deadline or a stopping gateway is a failure of the run, not a wish of its user. */
-    result->status = why == CANCEL_DEADLINE || why == CANCEL_SHUTDOWN ? RUN_ERROR : RUN_CANCELLED;
-    if (result->status == RUN_CANCELLED)
+    result->status = why == CANCEL_DEADLINE ? RUN_ERROR : RUN_CANCELLED;
+    if (why == CANCEL_BY_USER || why == CANCEL_CLIENT_GONE)
         record_message(r, &(struct llm_message){.role = LLM_ASSISTANT, .text = "[Stopped by user]"}, NULL);
 }
 

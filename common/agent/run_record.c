@@ -249,12 +249,12 @@ static void fill_root(struct run *r, struct finish *f, const char *span_status)
 
 static const char *error_text(struct run *r, const struct run_result *result)
 {
+    if (result->cancelled == CANCEL_SHUTDOWN)
+        return "gateway shutting down";
     if (result->status != RUN_ERROR)
         return NULL;
     if (result->cancelled == CANCEL_DEADLINE)
         return "agent run exceeded time limit";
-    if (result->cancelled == CANCEL_SHUTDOWN)
-        return "gateway shutting down";
     struct buf *b = buf_new(r->arena, 8192);
     message_format(b, result->fault.message, LOCALE_EN, result->fault.args);
     return text_preview(r->arena, buf_str(b), ERROR_MAX);

@@ -39,6 +39,8 @@ struct program {
     void (*tick)(struct gateway *gw);
     /* After the last request. */
     void (*stop)(struct gateway *gw);
+    /* Threaded: is work in flight? While there is, a stopping worker goes on accepting, to say 503. */
+    bool (*busy)(struct gateway *gw);
 };
 
 int service_main(const struct program *program, int argc, char **argv);

@@ -218,6 +218,19 @@ static void tell(struct gateway *gw, bool hurry)
         gw->program->drain(gw, hurry);
 }
 
+/* SIGTERM, and work is in flight: nobody else will take what arrives meanwhile, so it is taken and refused, until
+ * the work is done, its time is over, or a second SIGTERM comes. */
+static void crew_refuse(struct gateway *gw)
+{
+    int64_t until = clock_mono_ms() + gw->config->drain_seconds * 1000;
+    tell(gw, false);
+    while (gw->program->busy && gw->program->busy(gw) && clock_mono_ms() < until)
+        if (wait_signal(KICK_MS) == SIGTERM)
+            break;
+    if (gw->program->busy && gw->program->busy(gw))
+        tell(gw, true);
+}
+
 /* Until the last request is over. SIGUSR1: the runs may take the time they have; SIGTERM: drain_seconds;
  * a second SIGTERM: no time. Returns how many threads are still busy at the end of all patience. */
 static size_t crew_drain(struct crew *c, struct gateway *gw, int sig)
@@ -228,9 +241,9 @@ static size_t crew_drain(struct crew *c, struct gateway *gw, int sig)
     int64_t patience = sig == SIGTERM ? config->drain_seconds : config->run_timeout_sec + config->drain_seconds;
     int64_t until = clock_mono_ms() + patience * 1000;
     int64_t next_tick = 0;
-    crew_stop_accepting(c);
     if (told)
-        tell(gw, false);
+        crew_refuse(gw);
+    crew_stop_accepting(c);
     size_t left;
     while ((left = crew_kick(c)) > 0) {
         int64_t now = clock_mono_ms();

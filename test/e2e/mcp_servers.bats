@@ -1,4 +1,4 @@
-# /v1/mcp/servers: create, read, change, delete (contract 04 §3.1, §3.2; 01 §12).
+# MCP servers: create, read, change, delete (contract 04 §3.1, §3.2; 01 §12).
 
 load helper
 
@@ -306,12 +306,13 @@ refuses() {
 }
 
 @test "twenty at once with one key make one server" {
-    local i
+    local i pids=()
     for i in $(seq 20); do
         curl -s -o "$BATS_TEST_TMPDIR/$i" -H "Authorization: Bearer $TOKEN" -H 'Idempotency-Key: race' \
             -d "{\"name\":\"race\",$HTTP}" "$GATEWAY$SERVERS" &
+        pids+=($!)
     done
-    wait $(jobs -p)
+    wait "${pids[@]}"
     assert_equal "$(cat "$BATS_TEST_TMPDIR"/[0-9]* | jq -s 'map(.id) | unique | length')" 1
     assert_equal "$(sql "SELECT COUNT(*) FROM activity_logs WHERE action = 'mcp_server.created'
         AND entity_id IN (SELECT id FROM mcp_servers)")" 1

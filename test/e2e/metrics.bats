@@ -89,7 +89,7 @@ is() {
     curl -sN -o /dev/null -H "Authorization: Bearer $TOKEN" "$GATEWAY/v1/chat/completions" \
         -d "$(stream_body $'/slow 20000\n/echo a b c')" 3>&- &
     wait_until 5 is active_runs 1
-    worker=$(pgrep -P "$(pgrep -P "$SERVE_PID" -f 'cgi-bin/chat$')")
+    worker=$(jq -r 'select(.program == "chat" and .event == "request") | .pid' "$LOG" | tail -n 1)
     kill -KILL "$worker"
     wait_until 10 is_ready
     wait_until 5 is active_runs 0

@@ -120,7 +120,7 @@ cgi_status() {
 @test "the table outlives the workers" {
     as erin
     burst 200 5 GET /v1/sessions
-    kill -KILL $(pgrep -f "$BUILD/cgi-bin/sessions" | grep -xF "$(gateway_processes)")
+    kill -KILL "$(jq -r 'select(.program == "sessions" and .event == "request") | .pid' "$LOG" | tail -n 1)"
     api GET /v1/sessions
     assert_error 429 RESOURCE_EXHAUSTED
 }
