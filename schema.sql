@@ -105,6 +105,7 @@ CREATE TABLE agent_shares (
     role       TEXT NOT NULL DEFAULT 'user',
     granted_by TEXT NOT NULL DEFAULT '',
     created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,               -- of the last grant
     UNIQUE (agent_id, user_id)
 ) STRICT;
 CREATE INDEX agent_shares_by_user ON agent_shares (tenant_id, user_id);

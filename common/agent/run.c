@@ -243,6 +243,12 @@ void run_release(struct run *r)
     cancel_release(&r->cancel);
 }
 
+json_object *run_json(struct run *r, const char *text)
+{
+    struct json_fault jf;
+    return strcmp(text, "{}") == 0 ? NULL : json_parse(r->arena, text, strlen(text), 0, &jf);
+}
+
 void run_push(struct run *r, const struct llm_message *m)
 {
     if (r->message_count == r->message_cap) {

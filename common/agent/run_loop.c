@@ -110,8 +110,7 @@ static const char *span_usage(struct run *r, const struct llm_usage *u)
 static int64_t max_tokens(struct run *r)
 {
     int64_t cap = r->engine->config->max_tokens;
-    struct json_fault jf;
-    json_object *other = json_parse(r->arena, r->in->agent->other_config, strlen(r->in->agent->other_config), 0, &jf);
+    json_object *other = run_json(r, r->in->agent->other_config);
     int64_t own = other ? json_int(other, "max_tokens", 0) : 0;
     if (own > 0)
         cap = own;

@@ -23,6 +23,8 @@ enum db_rc record_finish(struct run *r, struct run_result *result);
 /* A run that was never admitted: only its trace ends. */
 void record_refused(struct run *r, const struct run_result *result);
 
+/* A stored JSON object, parsed; NULL when it is empty or malformed. */
+json_object *run_json(struct run *r, const char *text);
 /* Appends to what the model sees. */
 void run_push(struct run *r, const struct llm_message *m);
 /* May this run go on in that session? Its user and agent must be the run's. */

@@ -141,49 +141,72 @@ static struct trace trace_base(struct run *r)
     };
 }
 
-/* The running row lives on its own: the run's arena may be gone when the writer gets to it. A run that ends
- * before its row was written needs none: the finished row says it all. */
+/* Says whether the running row is still needed: a run that ends before its row was written needs none, the
+ * finished row says it all. Shared by the run and the writer. */
 struct running {
+    atomic_bool skip;
+    atomic_int owners;
+};
+
+/* The row itself belongs to the writer alone: the run's arena may be gone when its turn comes. */
+struct running_row {
     struct arena *arena;
     struct trace trace;
-    atomic_bool skip;
-    atomic_int owners; /* the run and the writer */
+    struct running *flag;
 };
 
 static enum db_rc running_job(struct db *db, void *arg)
 {
-    struct running *row = arg;
-    return atomic_load(&row->skip) ? DB_OK : trace_insert(db, &row->trace);
+    struct running_row *row = arg;
+    return atomic_load(&row->flag->skip) ? DB_OK : trace_insert(db, &row->trace);
 }
 
-static void running_release(void *arg)
+static void running_drop(struct running *flag)
 {
-    struct running *row = arg;
-    if (atomic_fetch_sub(&row->owners, 1) == 1)
-        arena_free(row->arena);
+    if (atomic_fetch_sub(&flag->owners, 1) == 1)
+        free(flag);
+}
+
+static void running_row_free(void *arg)
+{
+    struct running_row *row = arg;
+    running_drop(row->flag);
+    arena_free(row->arena);
 }
 
 void record_running(struct run *r)
 {
+    struct running *flag = malloc(sizeof *flag);
+    if (!flag)
+        return; /* the finished row will do */
+    atomic_init(&flag->skip, false);
+    atomic_init(&flag->owners, 2);
+    r->running = flag;
     struct arena *a = arena_new();
-    struct running *row = ARENA_NEW(a, struct running);
+    struct running_row *row = ARENA_NEW(a, struct running_row);
     row->arena = a;
+    row->flag = flag;
     row->trace = trace_base(r);
-    atomic_init(&row->owners, 2);
     const char **texts[] = {&row->trace.id,        &row->trace.tenant_id, &row->trace.run_id,  &row->trace.session_key,
                             &row->trace.user_id,   &row->trace.channel,   &row->trace.agent_id, &row->trace.agent_key,
                             &row->trace.name,      &row->trace.status,    &row->trace.input_preview,
                             &row->trace.start_time};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = arena_strdup(a, *texts[i]);
-    r->running = row;
-    writer_post(r->engine->writer, r->engine->db, running_job, row, running_release);
+    writer_post(r->engine->writer, r->engine->db, running_job, row, running_row_free);
+}
+
+/* The finished row is on its way: the running one is not needed any more. */
+static void running_skip(struct run *r)
+{
+    if (r->running)
+        atomic_store(&r->running->skip, true);
 }
 
 void record_running_release(struct run *r)
 {
     if (r->running)
-        running_release(r->running);
+        running_drop(r->running);
     r->running = NULL;
 }
 
@@ -311,7 +334,7 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
 {
     struct finish *f = ARENA_NEW(r->arena, struct finish);
     f->run = r;
-    atomic_store(&r->running->skip, true);
+    running_skip(r);
     fill_trace(r, f, result);
     fill_root(r, f, result->status == RUN_COMPLETED ? "completed" : "error");
     fill_usage(r, f, result);
@@ -355,7 +378,7 @@ static enum db_rc refused_job(struct db *db, void *arg)
 void record_refused(struct run *r, const struct run_result *result)
 {
     struct finish *f = ARENA_NEW(r->arena, struct finish);
-    atomic_store(&r->running->skip, true);
+    running_skip(r);
     fill_trace(r, f, result);
     fill_root(r, f, "error");
     fill_usage(r, f, result);

@@ -29,8 +29,7 @@ bool setup_provider(struct run *r, struct db *db, struct fault *f)
     const char *key = crypto_decrypt(r->arena, &config->keys, p.api_key);
     if (!key)
         return fault_set(f, FAULT_STATE, MSG_decrypt_failed, NULL, "api_key", NULL);
-    struct json_fault jf;
-    json_object *settings = json_parse(r->arena, p.settings, strlen(p.settings), 0, &jf);
+    json_object *settings = run_json(r, p.settings);
     const char *default_model = settings ? json_str(settings, "default_model") : NULL;
     if (!default_model || !*default_model)
         default_model = type->default_model ? type->default_model : "";

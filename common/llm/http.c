@@ -35,6 +35,7 @@ struct http_handle {
     struct http_call *call;
     bool ended; /* call->end was decided by a callback */
     bool refused;
+    bool unread;    /* on_body was called since the last on_read_end */
     size_t header_bytes;
     int64_t clock;         /* streams: the moment the running clock fires */
     const char *clock_why; /* what to say then */
@@ -179,6 +180,8 @@ int64_t http_retry_base_ms(void)
     return http.retry_ms > 0 ? http.retry_ms : 300;
 }
 
+static void set_rules(struct http_handle *h);
+
 static struct http_handle *handle_take(const char *key)
 {
     struct http_handle *found = NULL;
@@ -203,6 +206,7 @@ static struct http_handle *handle_take(const char *key)
         return NULL;
     }
     snprintf(found->key, sizeof(found->key), "%s", key);
+    set_rules(found);
     return found;
 }
 
@@ -271,11 +275,21 @@ static int on_close_socket(void *ctx, curl_socket_t fd)
     return close(fd);
 }
 
+static void read_ended(struct http_handle *h)
+{
+    h->unread = false;
+    if (h->call->on_read_end)
+        h->call->on_read_end(h->call);
+}
+
+/* libcurl calls this after every read from the socket, and about once a second while nothing comes. */
 static int on_progress(void *ctx, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
 {
     (void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
     struct http_handle *h = ctx;
     struct http_call *call = h->call;
+    if (h->unread)
+        read_ended(h);
     if (cancel_check(call->cancel) != CANCEL_NONE)
         return end_call(h, HTTP_CANCELLED, "cancelled");
     int64_t now = clock_mono_ms();
@@ -294,6 +308,7 @@ static size_t on_write(char *bytes, size_t size, size_t count, void *ctx)
     struct http_call *call = h->call;
     int64_t grace = call->grace_ms;
     call->progressed = false;
+    h->unread = true;
     if (!call->on_body(call, bytes, size * count)) {
         end_call(h, HTTP_STOPPED, "");
         return CURL_WRITEFUNC_ERROR;
@@ -385,12 +400,13 @@ static CURLcode on_tls_context(CURL *easy, void *context, void *ctx)
     return CURLE_OK;
 }
 
-/* What every exchange has in common. */
+/* What every exchange of a handle has in common; set once. */
 static void set_rules(struct http_handle *h)
 {
     CURL *e = h->easy;
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, h->error);
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_USERAGENT, "Clawgate");
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_PROXY, "");
@@ -453,10 +469,12 @@ static struct curl_slist *set_request(struct http_handle *h, bool *ok)
     list = last ? last : list;
     *ok = *ok && curl_easy_setopt(h->easy, CURLOPT_URL, call->url) == CURLE_OK;
     curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, list);
-    curl_easy_setopt(h->easy, CURLOPT_USERAGENT, "Clawgate");
     if (call->body) {
+        curl_easy_setopt(h->easy, CURLOPT_POST, 1L);
         curl_easy_setopt(h->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
         curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, call->body);
+    } else {
+        curl_easy_setopt(h->easy, CURLOPT_HTTPGET, 1L);
     }
     return list;
 }
@@ -530,12 +548,11 @@ void http_perform(struct http_call *call)
         return;
     }
     h->call = call;
-    h->ended = h->refused = false;
+    h->ended = h->refused = h->unread = false;
     h->header_bytes = 0;
     h->last_tick = 0;
     h->error[0] = 0;
     bool ok;
-    set_rules(h);
     set_clocks(h);
     struct curl_slist *headers = set_request(h, &ok);
     /* A connection that is reused was opened by another call: its socket is known, but nobody watches it. */
@@ -544,8 +561,11 @@ void http_perform(struct http_call *call)
     judge(h, ok ? curl_easy_perform(h->easy) : CURLE_OUT_OF_MEMORY);
     for (int i = 0; i < h->socket_count; i++)
         cancel_unwatch_fd(call->cancel, h->sockets[i]);
-    curl_easy_reset(h->easy);
+    if (h->unread)
+        read_ended(h);
     h->call = NULL;
+    curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, NULL);
     curl_slist_free_all(headers);
     handle_give(h);
 }

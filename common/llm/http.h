@@ -40,6 +40,8 @@ struct http_call {
     struct cancel *cancel;
     /* Bytes of the body, status and content_type already known. */
     bool (*on_body)(struct http_call *h, const char *bytes, size_t n);
+    /* All on_body calls of one read from the socket are over; may be NULL. */
+    void (*on_read_end)(struct http_call *h);
     void (*on_tick)(struct http_call *h);
     void *ctx;
     /* Set by on_body. */

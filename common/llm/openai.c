@@ -40,6 +40,12 @@ static bool on_body(struct http_call *h, const char *bytes, size_t n)
     return go_on;
 }
 
+static void on_read_end(struct http_call *h)
+{
+    struct attempt *at = h->ctx;
+    openai_reader_flush(&at->reader);
+}
+
 static void on_tick(struct http_call *h)
 {
     struct attempt *at = h->ctx;
@@ -123,6 +129,7 @@ void openai_try(const struct wire_call *call, struct wire_result *result)
         .stream = target.streams,
         .cancel = call->cancel,
         .on_body = on_body,
+        .on_read_end = on_read_end,
         .on_tick = on_tick,
         .ctx = &at,
     };

@@ -44,6 +44,8 @@ void openai_reader_init(struct openai_reader *rd, struct arena *a, struct reply 
 void openai_reader_release(struct openai_reader *rd);
 /* false: nothing more is needed, the rest need not be read. */
 bool openai_reader_feed(struct openai_reader *rd, const char *bytes, size_t n);
+/* All pieces of one read from the socket were fed: their text may leave together. */
+void openai_reader_flush(struct openai_reader *rd);
 /* End of the body: fills *result. network_error NULL = the body ended as HTTP says it should. */
 void openai_reader_finish(struct openai_reader *rd, const char *network_error);
 

@@ -290,8 +290,12 @@ bool openai_reader_feed(struct openai_reader *rd, const char *bytes, size_t n)
     } else if (rd->form == OPENAI_JSON) {
         ok = buf_add(&rd->body, bytes, n) || fail(rd, 502, false, "the answer is larger than 16 MiB");
     }
-    reply_flush(rd->reply);
     return ok;
+}
+
+void openai_reader_flush(struct openai_reader *rd)
+{
+    reply_flush(rd->reply);
 }
 
 /* The body of an answer that is not 2xx. Some send it framed as an event, some as an array, some as a page. */

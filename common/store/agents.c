@@ -95,8 +95,6 @@ enum db_rc agent_create(struct db *db, struct arena *a, const struct agent *in, 
                 " status, workspace, context_window, max_tool_iterations, is_default, budget_monthly_cents,"
                 " other_config, tools_config, created_at, updated_at)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?17)");
-    SQL(only_default, "UPDATE agents SET is_default = 0, updated_at = ?3"
-                      " WHERE tenant_id = ?1 AND is_default = 1 AND id <> ?2");
     char now[TIME_TEXT_SIZE];
     time_format(clock_ms(), now);
     char *fresh = arena_alloc(a, UUID_SIZE);
@@ -110,9 +108,34 @@ enum db_rc agent_create(struct db *db, struct arena *a, const struct agent *in, 
         in->context_window > 0 ? in->context_window : INT64_C(200000),
         in->max_tool_iterations > 0 ? in->max_tool_iterations : INT64_C(30), (int)in->is_default, budget,
         text_or(in->other_config, "{}"), text_or(in->tools_config, "{}"), now);
-    if (rc != DB_OK || !in->is_default)
-        return rc;
-    return db_exec(db, &only_default, "ttt", in->tenant_id, fresh, now);
+    return rc == DB_OK && in->is_default ? agent_only_default(db, in->tenant_id, fresh) : rc;
+}
+
+enum db_rc agent_only_default(struct db *db, const char *tenant_id, const char *id)
+{
+    SQL(only_default, "UPDATE agents SET is_default = 0, updated_at = MAX(updated_at, ?3)"
+                      " WHERE tenant_id = ?1 AND is_default = 1 AND id <> ?2");
+    char now[TIME_TEXT_SIZE];
+    time_format(clock_ms(), now);
+    return db_exec(db, &only_default, "ttt", tenant_id, id, now);
+}
+
+enum db_rc agent_share_put(struct db *db, const struct agent_share *in)
+{
+    SQL(put, "INSERT INTO agent_shares (id, tenant_id, agent_id, user_id, role, granted_by, created_at, updated_at)"
+             " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT (agent_id, user_id) DO UPDATE"
+             " SET role = excluded.role, granted_by = excluded.granted_by, updated_at = excluded.updated_at");
+    char id[UUID_SIZE], now[TIME_TEXT_SIZE];
+    uuid_new(id);
+    time_format(clock_ms(), now);
+    return db_exec(db, &put, "ttttttt", id, in->tenant_id, in->agent_id, in->user_id, in->role, in->granted_by, now);
+}
+
+enum db_rc agent_share_drop(struct db *db, const char *tenant_id, const char *agent_id, const char *user)
+{
+    SQL(drop, "DELETE FROM agent_shares WHERE tenant_id = ?1 AND agent_id = ?2 AND user_id = ?3");
+    enum db_rc rc = db_exec(db, &drop, "ttt", tenant_id, agent_id, user);
+    return rc == DB_OK && db_changes(db) > 0 ? DB_ROW : rc;
 }
 
 enum db_rc context_files_each(struct db *db, struct arena *a, const struct agent *agent, const char *user,

@@ -1,4 +1,5 @@
-/* Agents and providers as a run needs them (contract 02 §2.4, §3; 04 §1.4). */
+/* Agents and providers as a run needs them (contract 02 §2.4, §3; 04 §1.4), and the changes to agents that are more
+ * than one row (02 §3.1, §7). */
 #ifndef CLAWGATE_STORE_AGENTS_H
 #define CLAWGATE_STORE_AGENTS_H
 
@@ -31,6 +32,17 @@ enum db_rc agent_each_active(struct db *db, struct arena *a, const char *tenant_
 /* Creates one; NULL and 0 give the defaults of the schema. DB_CONSTRAINT when the key is taken. With is_default inside
  * a transaction, because the flag is taken from the others. */
 enum db_rc agent_create(struct db *db, struct arena *a, const struct agent *in, const char **id);
+
+/* Takes is_default from every other agent of the tenant; inside the transaction that gives it to this one. */
+enum db_rc agent_only_default(struct db *db, const char *tenant_id, const char *id);
+
+/* A grant for one user; granting again replaces role and granted_by. */
+struct agent_share {
+    const char *tenant_id, *agent_id, *user_id, *role, *granted_by;
+};
+enum db_rc agent_share_put(struct db *db, const struct agent_share *in);
+/* DB_ROW when there was one, DB_OK when not. */
+enum db_rc agent_share_drop(struct db *db, const char *tenant_id, const char *agent_id, const char *user);
 
 struct provider {
     const char *id, *name, *provider_type, *api_base, *api_key; /* api_key as stored (maybe encrypted), "" when none */

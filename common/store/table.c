@@ -16,7 +16,11 @@ enum { AT_KEY = 4, AT_LIMIT = 4, AT_OFFSET = 5, AT_BEFORE = 6, AT_FILTER = 7 };
 enum { INSERT_AT = 5, UPDATE_AT = 6 }; /* first column of a row */
 
 /* What a list is asked for decides its text: one bit a filter, and these. */
-enum { LIST_JUDGED = 1 << TABLE_FILTERS_MAX, LIST_BEFORE = 2 << TABLE_FILTERS_MAX, LIST_COUNT = 4 << TABLE_FILTERS_MAX };
+enum {
+    LIST_JUDGED = 1 << TABLE_FILTERS_MAX,
+    LIST_BEFORE = 2 << TABLE_FILTERS_MAX,
+    LIST_COUNT = 4 << TABLE_FILTERS_MAX,
+};
 
 struct list_sql {
     struct sql sql;

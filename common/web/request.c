@@ -119,8 +119,10 @@ static bool body_fetch(struct request *req, size_t limit, struct fault *f)
     if (announced > 0 && (uint64_t)announced > limit)
         return body_too_large(req, limit, f);
     struct buf *b = buf_new(req->arena, limit + 1);
+    /* What was announced and one byte more, which then shows that the stream is longer. */
+    size_t chunk = announced >= 0 && announced < READ_CHUNK ? (size_t)announced + 1 : READ_CHUNK;
     for (;;) {
-        size_t want = limit + 1 - b->len < READ_CHUNK ? limit + 1 - b->len : READ_CHUNK;
+        size_t want = limit + 1 - b->len < chunk ? limit + 1 - b->len : chunk;
         if (!buf_reserve(b, want))
             return fault_set(f, FAULT_INTERNAL, MSG_internal, NULL, "memory", NULL);
         long got = transport_read(req->io, b->data + b->len, want);

@@ -152,7 +152,9 @@ struct resource {
     const char *writable_sql;
     bool invisible_is_missing; /* 404 instead of 403 */
 
-    /* Hooks, each may be NULL. They return false after edit_refuse (or with e->change.fault filled). */
+    /* Hooks, each may be NULL. They return false after edit_refuse (or with e->change.fault filled). Those in the
+     * transaction may be called twice for one request and must not count on what they left behind. Default audit
+     * action: audit + ".created", ".updated", ".deleted"; after_write may set e->change.action, entity_id, details. */
     bool (*open)(struct edit *e);  /* before the row is looked for, e->db for reading: finds the parent */
     bool (*input)(struct edit *e); /* before the fields are read: may rewrite e->body (aliases, derived fields) */
     bool (*before_write)(struct edit *e); /* in the transaction, merged record in e->now, stored one in e->old:
@@ -176,12 +178,13 @@ struct edit {
     struct request *req;
     const struct resource *resource;
     enum edit_action action;
-    struct db *db;           /* NULL in input and check */
+    struct db *db;           /* NULL in input and check: no reading and no locks there */
     struct table_view view;  /* tenant, judged user, parent */
     json_object *body;
     const char *id;          /* of the row */
     struct db_value *old;    /* stored record, secrets in clear (NULL text when they cannot be decrypted) */
-    struct db_value *now;    /* as it will be; the same as old on delete */
+    struct db_value *now;    /* as it will be; the same as old on delete. NULL in open, input and check: the readers
+                                below are for before_write and after_write */
     uint64_t given;          /* bit a field: it stood in the body */
     uint64_t changed;        /* bit a field: now differs from old; for after_write */
     void *state;             /* the family's own */
@@ -199,7 +202,8 @@ size_t field_index(const struct resource *r, const char *name);
 
 const char *edit_text(const struct edit *e, const char *field); /* of e->now; "" when null */
 int64_t edit_int(const struct edit *e, const char *field);      /* integers and booleans */
-json_object *edit_json(const struct edit *e, const char *field);/* objects, arrays, maps, parsed; lives with the request */
+/* Objects, arrays and maps, parsed; lives with the request. */
+json_object *edit_json(const struct edit *e, const char *field);
 const char *edit_old_text(const struct edit *e, const char *field); /* of e->old; NULL on create */
 int64_t edit_old_int(const struct edit *e, const char *field);
 bool edit_given(const struct edit *e, const char *field);

@@ -83,9 +83,11 @@ static void map_write(struct jsonw *w, const struct record *r, const struct fiel
 
 void secret_write(struct jsonw *w, const struct record *r, const struct field *f, const struct db_value *v)
 {
-    bool empty = v->type != DB_TEXT || v->text[0] == '\0';
-    if (f->kind == FIELD_SECRET_MAP)
-        map_write(w, r, f, empty ? "{}" : v->text);
+    bool empty = v->type != DB_TEXT || v->text[0] == '\0' || strcmp(v->text, "{}") == 0;
+    if (f->kind == FIELD_SECRET_MAP && empty)
+        jw_kraw(w, f->name, "{}");
+    else if (f->kind == FIELD_SECRET_MAP)
+        map_write(w, r, f, v->text);
     else if (!empty)
         jw_kstr(w, f->name, SECRET_MASK);
 }

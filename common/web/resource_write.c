@@ -119,7 +119,9 @@ static bool encrypt(struct edit *e, struct db_value *out)
 
 static bool hook(struct edit *e, bool (*fn)(struct edit *e))
 {
-    return fn == NULL || fn(e) || (failed(e) ? false : edit_refuse(e, FAULT_INTERNAL, MSG_internal, NULL, "hook", NULL));
+    if (fn == NULL || fn(e))
+        return true;
+    return !failed(e) ? edit_refuse(e, FAULT_INTERNAL, MSG_internal, NULL, "hook", NULL) : false;
 }
 
 static enum db_rc taken(struct edit *e, enum db_rc rc)

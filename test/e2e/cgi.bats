@@ -1,121 +1,206 @@
-# The same binaries as plain CGI, one process a request, behind lighttpd's mod_cgi.
+# The same programs as plain CGI under lighttpd's mod_cgi: a process a request, no serve, everything shared is in the home.
 
 load helper
 
 setup_file() {
     upstream_start
     home_make
+    front_start
     provider plain ''
-    cgi_start
+    READER=$(clawgate key create --name reader --scopes read)
+    export READER
 }
 
 teardown_file() {
-    [ -z "${CGI_PID:-}" ] || kill "$CGI_PID"
-    unset CGI_PID
+    [ -z "${FRONT_PID:-}" ] || kill "$FRONT_PID" || true
     gateway_stop
 }
 
-cgi_start() {
-    local dir=$BATS_FILE_TMPDIR/cgi
-    mkdir -p "$dir/empty"
-    cat >"$dir/lighttpd.conf" <<CONF
-server.modules = ( "mod_alias", "mod_cgi", "mod_setenv" )
-server.port = $PORT
+front_start() {
+    local dir=$BATS_FILE_TMPDIR/front bin=$BUILD/cgi-bin
+    mkdir -p "$dir/htdocs"
+    cat >"$dir/conf" <<CONF
+server.modules = ( "mod_setenv", "mod_alias", "mod_cgi" )
+server.document-root = "$dir/htdocs"
 server.bind = "127.0.0.1"
-server.document-root = "$dir/empty"
-server.errorlog = "$dir/error.log"
+server.port = $PORT
+server.errorlog = "$dir/log"
 server.upload-dirs = ( "$dir" )
-server.http-parseopts = ( "url-normalize" => "disable" )
 server.stream-response-body = 2
-setenv.add-environment = ( "CLAWGATE_HOME" => "$GATEWAY_HOME", "SSL_CERT_FILE" => "$SSL_CERT_FILE" )
+server.http-parseopts = ( "header-strict" => "enable", "host-strict" => "disable", "url-normalize" => "disable",
+                          "method-get-body" => "enable" )
+setenv.add-environment = ( "CLAWGATE_HOME" => "$GATEWAY_HOME", "CLAWGATE_UPSTREAM_RETRY_MS" => "20" )
 cgi.assign = ( "" => "" )
-alias.url = ( "/v1/chat" => "$BUILD/cgi-bin/chat", "/v1/models" => "$BUILD/cgi-bin/chat", "/v1/runs" => "$BUILD/cgi-bin/chat",
-              "/ready" => "$BUILD/cgi-bin/chat", "/v1/sessions" => "$BUILD/cgi-bin/sessions", "/health" => "$BUILD/cgi-bin/docs" )
+alias.url = ( "/v1/sessions" => "$bin/sessions", "/v1/chat" => "$bin/chat", "/v1/models" => "$bin/chat",
+              "/v1/runs" => "$bin/chat", "/ready" => "$bin/chat", "/" => "$bin/docs/" )
 CONF
-    lighttpd -D -f "$dir/lighttpd.conf" >"$dir/out" 2>&1 3>&- &
-    export CGI_PID=$!
+    lighttpd -D -f "$dir/conf" >"$dir/out" 2>&1 3>&- &
+    export FRONT_PID=$!
     disown
-    wait_until 5 is_ready || { cat "$dir/out" "$dir/error.log" >&2; return 1; }
+    wait_until 5 is_ready || {
+        cat "$dir/out" "$dir/log" >&2
+        return 1
+    }
 }
 
-@test "health, readiness, models" {
+@test "every program answers: health, readiness, models, sessions, unknown paths" {
     api GET /health
+    assert_status 200
+    jq_eq '.status' '"ok"'
+    api HEAD /health
     assert_status 200
     api GET /ready
     assert_status 200
     api GET /v1/models
+    assert_status 200
     jq_eq '[.data[].id]' '["goclaw:default","goclaw:plain"]'
+    api GET /v1/models/goclaw%3Aplain
+    assert_status 200
+    api GET '/v1/sessions?limit=1'
+    assert_status 200
+    jq_eq '.sessions | type' '"array"'
+    api GET /v1/nothing
+    assert_error 404 NOT_FOUND
 }
 
-@test "a completion is answered and stored" {
-    say "/echo one process" goclaw:default
+@test "a completion, offline and from the upstream, is answered, stored, and its process gone" {
+    say "/echo straight from a process"
     assert_status 200
-    assert_equal "$(answer)" "one process"
+    assert_equal "$(answer)" "straight from a process"
+    say "hello" goclaw:plain
+    assert_status 200
+    assert_equal "$(answer)" "Hello from upstream."
+    assert_equal "$(header Content-Type)" application/json
+    jq_eq '.id' "\"chatcmpl-$(header X-GoClaw-Run-Id | tr -d -)\""
+    assert_equal "$(sql "SELECT status FROM traces WHERE run_id = '$(header X-GoClaw-Run-Id)'")" completed
     api GET "/v1/sessions/$(header X-GoClaw-Session-Key)"
     assert_status 200
     jq_eq '.messageCount' 2
+    wait_until 2 no_gateway_processes
 }
 
-@test "an upstream is called, and a session carries its history" {
-    extra=("X-GoClaw-Session-Key: s")
-    say one goclaw:plain
-    assert_equal "$(answer)" "Hello from upstream."
-    say two goclaw:plain
-    assert_equal "$(upstream_last | jq '[.body.messages[] | select(.role != "system")] | length')" 3
-}
-
-@test "a stream is a stream" {
-    local seen=$BATS_TEST_TMPDIR/seen times
+@test "a stream: deltas one by one, ended once, the offline model too" {
+    local times
     request_options
-    curl -sS -N "${options[@]}" --data-binary "$(stream_body '@upstream tokens=5,pace=200' goclaw:plain)" \
-        "$GATEWAY/v1/chat/completions" | tee "$BATS_TEST_TMPDIR/stream" | while IFS= read -r line; do
-        case $line in data:*) now_ms ;; esac
-    done >"$seen"
-    mapfile -t times <"$seen"
-    [ $((times[-1] - times[0])) -ge 500 ] || fail "${times[*]}"
-    assert_equal "$(sse_terminals "$BATS_TEST_TMPDIR/stream")" 1
-    assert_equal "$(sse_data "$BATS_TEST_TMPDIR/stream" | tail -n 1)" "[DONE]"
+    mapfile -t times < <(curl -sS -N "${options[@]}" --data-binary "$(stream_body '@upstream tokens=6,pace=150' goclaw:plain)" \
+        "$GATEWAY/v1/chat/completions" | while IFS= read -r line; do case $line in data:*) now_ms ;; esac done)
+    [ $((times[-1] - times[0])) -ge 700 ] || fail "the frames came together: ${times[*]}"
+    sse "$(stream_body '@upstream tokens=4' goclaw:plain)"
+    assert_status 200
+    assert_equal "$(header Content-Type)" text/event-stream
+    assert_equal "$(sse_text)" "tok1 tok2 tok3 tok4 "
+    assert_equal "$(sse_terminals) $(sse_data | grep -cx '\[DONE\]')" "1 1"
+    sse "$(stream_body '/echo streamed offline')"
+    assert_equal "$(sse_text)" "streamed offline"
+    sse "$(stream_body '@upstream tokens=8,cut=reset' goclaw:plain)"
+    assert_equal "$(sse_terminals) $(sse_data | tail -n 1)" "1 [DONE]"
 }
 
-@test "requests of one session take turns across processes" {
-    local i
-    extra=("X-GoClaw-Session-Key: turns")
-    request_options
-    for i in 1 2 3 4; do
-        curl -sS -o "$BATS_TEST_TMPDIR/t$i" "${options[@]}" --data-binary "$(chat_body "turn $i @upstream delay=200" goclaw:plain)" \
-            "$GATEWAY/v1/chat/completions" 3>&- &
+@test "a session carries its history from process to process" {
+    extra=("X-GoClaw-Session-Key: book")
+    say "my name is Ada" goclaw:plain
+    say "who am I" goclaw:plain
+    assert_status 200
+    assert_equal "$(upstream_last | jq -c '[.body.messages[] | select(.role != "system") | .content]')" \
+        '["my name is Ada","Hello from upstream.","who am I"]'
+}
+
+# together KEY…: a request each at the same time; prints how many the upstream had at once.
+together() {
+    local key n=0
+    rm -f "$BATS_TEST_TMPDIR"/code*
+    upstream_reset
+    for key; do
+        n=$((n + 1))
+        curl -sS -m 20 -o /dev/null -w '%{http_code}\n' -H "Authorization: Bearer $TOKEN" -H "X-GoClaw-Session-Key: $key" \
+            -d "$(chat_body "@upstream delay=300,text=turn$n" goclaw:plain)" "$GATEWAY/v1/chat/completions" \
+            >"$BATS_TEST_TMPDIR/code$n" 3>&- &
     done
     wait
-    assert_equal "$(grep -l '"finish_reason":"stop"' "$BATS_TEST_TMPDIR"/t[1-4] | wc -l)" 4
-    assert_equal "$(sql "SELECT group_concat(role, '') FROM (SELECT substr(role, 1, 1) AS role FROM messages m JOIN sessions s
-        ON s.id = m.session_id WHERE s.key = 'agent:plain:http:direct:turns' ORDER BY m.seq)")" uauauaua
-    assert_equal "$(upstream_stat peak_open)" 1
+    cat "$BATS_TEST_TMPDIR"/code* | sort | uniq -c | tr -s ' ' | tr -d '\n'
+    echo ", $(upstream_stat peak_open) at a time"
 }
 
-@test "errors keep their envelope and headers" {
-    bearer='' api GET /v1/sessions
+@test "requests of one session take turns, of two sessions they do not" {
+    assert_equal "$(together same same same)" " 3 200, 1 at a time"
+    assert_equal "$(together one two)" " 2 200, 2 at a time"
+    assert_equal "$(sql "SELECT group_concat(role) FROM (SELECT m.role FROM messages m JOIN sessions s ON s.id = m.session_id
+        WHERE s.key LIKE '%:same' ORDER BY m.seq)")" user,assistant,user,assistant,user,assistant
+}
+
+@test "a killed process does not keep its session" {
+    upstream_reset
+    extra=("X-GoClaw-Session-Key: killed")
+    request_options
+    curl -sS -m 20 -o /dev/null "${options[@]}" -d "$(chat_body '@upstream stall=headers' goclaw:plain)" \
+        "$GATEWAY/v1/chat/completions" 3>&- &
+    local client=$!
+    asked() { [ "$(upstream_stat requests)" = 1 ]; }
+    wait_until 5 asked
+    # shellcheck disable=SC2046 # a list of numbers
+    kill -KILL $(gateway_processes)
+    wait $client || true
+    say "next" goclaw:plain
+    assert_status 200
+}
+
+@test "an Idempotency-Key holds from process to process" {
+    extra=("Idempotency-Key: once-1")
+    say "exactly once" goclaw:plain
+    assert_status 200
+    local first=$body
+    say "exactly once" goclaw:plain
+    assert_status 200
+    assert_equal "$body" "$first"
+    assert_equal "$(sql "SELECT count(*) FROM traces WHERE input_preview = 'exactly once'")" 1
+    say "something else" goclaw:plain
+    assert_error 409 ALREADY_EXISTS Idempotency-Key
+}
+
+@test "errors of authentication, role, user, body and upstream are the same envelope" {
+    bearer=wrong say x
     assert_error 401 UNAUTHORIZED
-    api POST /v1/chat/completions '{'
-    assert_error 400 INVALID_REQUEST
+    assert_equal "$(header WWW-Authenticate)" 'Bearer realm="goclaw"'
+    bearer="" api GET /v1/sessions
+    assert_error 401 UNAUTHORIZED
+    bearer=$READER say x
+    assert_error 403 UNAUTHORIZED
+    api POST /v1/chat/completions '{"messages":[]}'
+    assert_error 400 INVALID_REQUEST messages
     assert_equal "$(header X-Should-Retry)" false
+    api POST /v1/chat/completions '{"messages"'
+    assert_error 400 INVALID_REQUEST
     api DELETE /v1/models
     assert_error 405 INVALID_REQUEST
     assert_equal "$(header Allow)" "GET, HEAD, OPTIONS"
+    say x goclaw:nobody
+    assert_error 404 NOT_FOUND model
+    say '@upstream status=500' goclaw:plain
+    assert_error 503 UNAVAILABLE
     say '@upstream status=401' goclaw:plain
     assert_error 409 FAILED_PRECONDITION
+    extra=("X-GoClaw-User-Id: $(printf 'u%.0s' {1..256})")
+    say x
+    assert_error 400 INVALID_REQUEST X-GoClaw-User-Id
 }
 
-@test "an idempotency key holds across processes" {
-    local first
-    extra=("Idempotency-Key: cgi-1")
-    say "once only" goclaw:plain
-    first=$body
-    say "once only" goclaw:plain
-    assert_equal "$body" "$first"
-    assert_equal "$(upstream_requests | grep -c 'once only')" 1
-}
-
-@test "nothing is left running between requests" {
-    alone() { [ -z "$(gateway_processes)" ]; }
-    wait_until 2 alone
+@test "a body at the limit is read, also in chunks; one byte more is 413; new settings count at once" {
+    local frame text fits chunked
+    jq '.gateway.max_body_bytes = 4096' "$GATEWAY_HOME/config.json" >"$BATS_TEST_TMPDIR/limited"
+    cp "$GATEWAY_HOME/config.json" "$BATS_TEST_TMPDIR/before"
+    cat "$BATS_TEST_TMPDIR/limited" >"$GATEWAY_HOME/config.json"
+    frame=$(chat_body "")
+    printf -v text '%*s' $((4096 - ${#frame})) ''
+    chat_body "${text// /x}" | tr -d '\n' >"$BATS_TEST_TMPDIR/fits"
+    chat_body "${text// /x}x" | tr -d '\n' >"$BATS_TEST_TMPDIR/over"
+    api POST /v1/chat/completions "@$BATS_TEST_TMPDIR/fits"
+    fits=$status_code
+    extra=("Transfer-Encoding: chunked")
+    api POST /v1/chat/completions "@$BATS_TEST_TMPDIR/fits"
+    chunked=$status_code
+    extra=()
+    api POST /v1/chat/completions "@$BATS_TEST_TMPDIR/over"
+    cat "$BATS_TEST_TMPDIR/before" >"$GATEWAY_HOME/config.json"
+    assert_equal "$(wc -c <"$BATS_TEST_TMPDIR/fits") $fits $chunked" "4096 200 200"
+    assert_error 413 INVALID_REQUEST
 }

@@ -1,10 +1,11 @@
-# Start, stop, reload, and what is left when a process is killed (guarantees of tools/clawgate-serve.c and web/service.h).
+# Starting, stopping, reloading and dying: nothing acknowledged is lost, nothing is left over, the service comes back.
 
 load helper
 
 setup_file() {
     upstream_start
-    gateway_start '{"gateway":{"drain_seconds":2}}'
+    export CLAWGATE_UPSTREAM_RETRY_MS=20
+    gateway_start '{"gateway": {"prefork_idle_seconds": 1, "drain_seconds": 2}}'
     provider plain ''
 }
 
@@ -12,237 +13,389 @@ teardown_file() {
     gateway_stop
 }
 
-# A test that leaves the gateway broken must not take the others along.
+# Every test begins with a gateway that serves, whatever the one before left.
 setup() {
-    is_ready || gateway_serve
+    is_ready || {
+        clawgate stop >/dev/null 2>&1 || true
+        gateway_serve
+    }
 }
 
-# The serve of the moment: tests replace it.
-serve_process() {
+# ---- processes ----
+
+serve_pid() {
     head -n 1 "$GATEWAY_HOME/serve.lock"
 }
 
-# The process of a program that serve started; chat's worker is the supervisor's child.
-process_of() {
-    pgrep -P "$(serve_process)" -f "$1" | head -n 1
+# child PID NAME: the newest child of that name, nothing when there is none.
+child() {
+    pgrep -n -P "$1" -x "$2" || true
 }
 
-worker_of() {
-    pgrep -P "$(process_of "$1")" | head -n 1
+# pid_of chat | chat-worker | sessions | sessions-worker | lighttpd | …
+pid_of() {
+    local pid
+    pid=$(child "$(serve_pid)" "${1%-worker}")
+    case $1 in *-worker) [ -z "$pid" ] || pid=$(child "$pid" "${1%-worker}") ;; esac
+    echo "$pid"
+}
+
+parent_of() {
+    local line
+    read -r line 2>/dev/null <"/proc/$1/stat" || return 0
+    line=${line##*) ? }
+    echo "${line%% *}"
+}
+
+# Processes of this home that neither are the serve that runs nor descend from it.
+orphans() {
+    local pid up serve
+    serve=$(serve_pid)
+    for pid in $(gateway_processes); do
+        up=$pid
+        while [ -n "$up" ] && [ "$up" != "$serve" ] && [ "$up" -gt 1 ]; do up=$(parent_of "$up"); done
+        [ -z "$up" ] || [ "$up" = "$serve" ] || echo "$pid"
+    done
+}
+
+no_orphans() {
+    [ -z "$(orphans)" ]
 }
 
 answers() {
-    [ "$(curl -s -m 5 -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $TOKEN" -d "$(chat_body "${1:-/echo up}")" \
-        "$GATEWAY/v1/chat/completions")" = 200 ]
+    curl -fs -m 2 -o /dev/null -H "Authorization: Bearer $TOKEN" "$GATEWAY$1"
 }
 
-# streams COUNT OPTIONS: that many streams in the background, each in $BATS_TEST_TMPDIR/sN; waits until all are upstream.
-streams() {
-    local i quoted before
-    before=$(upstream_stat requests)
-    quoted=$(stream_body "@upstream $2" goclaw:plain | jq -Rs .)
-    for ((i = 1; i <= $1; i++)); do
-        printf 'url = "%s/v1/chat/completions"\noutput = "%s/s%s"\nheader = "Authorization: Bearer %s"\ndata-binary = %s\n' \
-            "$GATEWAY" "$BATS_TEST_TMPDIR" "$i" "$TOKEN" "$quoted"
-        [ "$i" = "$1" ] || echo next
-    done >"$BATS_TEST_TMPDIR/config"
-    curl -sS -Z --parallel-immediate --parallel-max "$1" -K "$BATS_TEST_TMPDIR/config" 2>"$BATS_TEST_TMPDIR/curl" 3>&- &
-    streams_pid=$!
-    all_there() { [ "$(upstream_stat requests)" -ge $((before + $1)) ]; }
-    wait_until 10 all_there "$1"
+serves() {
+    answers /ready && answers '/v1/sessions?limit=1' && answers /health
 }
 
-# Asks one question after the other until the file `stop` exists; every acknowledged session key goes to `acked`.
-write_load() {
-    local code
-    while [ ! -e "$BATS_TEST_TMPDIR/stop" ]; do
-        code=$(curl -s -m 10 -D "$BATS_TEST_TMPDIR/load.head" -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $TOKEN" \
-            -d "$(chat_body '/echo load')" "$GATEWAY/v1/chat/completions") || true
-        [ "$code" != 200 ] || sed -n 's/^x-goclaw-session-key: //Ip' "$BATS_TEST_TMPDIR/load.head" | tr -d '\r' >>"$BATS_TEST_TMPDIR/acked"
+# kill_and_recover NAME: one SIGKILL; every program answers and nothing is orphaned within two seconds.
+kill_and_recover() {
+    local pid began took
+    pid=$(pid_of "$1")
+    [ -n "$pid" ] || fail "there is no $1"
+    began=$(now_ms)
+    kill -KILL "$pid"
+    wait_until 5 serves || fail "$1 killed: no service"
+    took=$(($(now_ms) - began))
+    [ $took -le $((2000 * SLOWER)) ] || fail "$1 killed: service after $took ms"
+    wait_until 2 no_orphans || fail "$1 killed: orphans $(orphans)"
+    [ "$(pid_of "$1")" != "$pid" ]
+}
+
+# ---- load ----
+
+# transfers COUNT BODY…: that many requests at a time, the bodies in turn, the answers in $BATS_TEST_TMPDIR/a1…
+transfers() {
+    local i count=$1 bodies=() text
+    shift
+    for text; do bodies+=("$(jq -Rs . <<<"$text")"); done
+    for ((i = 1; i <= count; i++)); do
+        printf 'url = "%s/v1/chat/completions"\noutput = "%s/a%s"\nwrite-out = "%%{http_code}\\n"\nmax-time = 30\n' \
+            "$GATEWAY" "$BATS_TEST_TMPDIR" "$i"
+        printf 'header = "Authorization: Bearer %s"\ndata = %s\n' "$TOKEN" "${bodies[i % ${#bodies[@]}]}"
+        [ "$i" = "$count" ] || echo next
+    done >"$BATS_TEST_TMPDIR/transfers"
+}
+
+# transfer PARALLEL: the status of each goes to $BATS_TEST_TMPDIR/codes.
+transfer() {
+    exec curl -sS -Z --parallel-immediate --parallel-max "$1" -K "$BATS_TEST_TMPDIR/transfers" \
+        >"$BATS_TEST_TMPDIR/codes" 2>"$BATS_TEST_TMPDIR/curl"
+}
+
+fail_if_any() {
+    local lines
+    lines=$(cat)
+    [ -z "$lines" ] || fail "$lines"
+}
+
+# Each file is a stream that was ended exactly once.
+assert_ended_once() {
+    local file
+    for file; do
+        sed -n 's/^data: //p' "$file" | jq -Rsc --arg file "${file##*/}" 'split("\n")[:-1] | [$file, last,
+            (map(select(. == "[DONE]")) | length),
+            (map(select(. != "[DONE]") | fromjson | select(.error or .choices[0].finish_reason)) | length)]'
+    done | grep -v '","\[DONE\]",1,1\]$' | fail_if_any
+}
+
+upstream_got() {
+    [ "$(upstream_stat requests)" = "$1" ]
+}
+
+# A stream without end in the background: $BATS_TEST_TMPDIR/NAME, $client is its process.
+endless() {
+    curl -sS -N -m 60 -o "$BATS_TEST_TMPDIR/$1" -H "Authorization: Bearer $TOKEN" \
+        --data-binary "$(stream_body "$1 @upstream endless=1,pace=50" goclaw:plain)" \
+        "$GATEWAY/v1/chat/completions" 2>/dev/null 3>&- &
+    client=$!
+    flows() { grep -qs '"content":"..*"' "$BATS_TEST_TMPDIR/$1"; }
+    wait_until 5 flows "$1"
+}
+
+integrity() {
+    assert_equal "$(sqlite3 "$DATABASE" 'PRAGMA integrity_check; PRAGMA foreign_key_check')" ok
+}
+
+config_set() {
+    jq "$1" "$GATEWAY_HOME/config.json" >"$BATS_TEST_TMPDIR/config"
+    cat "$BATS_TEST_TMPDIR/config" >"$GATEWAY_HOME/config.json"
+}
+
+# ---- start and stop ----
+
+@test "programs other than chat are not there until asked, rest again when idle, and come back" {
+    clawgate stop
+    gateway_serve
+    [ -n "$(pid_of chat)" ]
+    assert_equal "$(pid_of sessions)$(pid_of docs)" ""
+    local round
+    for round in 1 2; do
+        api GET /v1/sessions
+        assert_status 200
+        [ -n "$(pid_of sessions)" ]
+        rested() { [ -z "$(pid_of sessions)" ]; }
+        wait_until 4 rested || fail "sessions does not rest in round $round"
     done
+    [ -n "$(pid_of chat-worker)" ]
 }
 
-assert_acknowledged_is_there() {
-    local key missing=0
-    while IFS= read -r key; do
-        [ "$(sql "SELECT message_count FROM sessions WHERE key = '$key'")" = 2 ] || missing=$((missing + 1))
-    done <"$BATS_TEST_TMPDIR/acked"
-    [ -s "$BATS_TEST_TMPDIR/acked" ]
-    assert_equal "$missing" 0
-    assert_equal "$(sqlite3 "$DATABASE" 'PRAGMA integrity_check')" ok
-    assert_equal "$(sqlite3 "$DATABASE" 'PRAGMA foreign_key_check')" ""
-}
-
-@test "a second serve for the same home is refused with status 3, and says whose it is" {
-    run clawgate serve
+@test "a second serve on the same home is refused with 3 and names the first" {
+    run timeout 5 "$ROOT/tools/clawgate" serve --home "$GATEWAY_HOME"
     assert_equal "$status" 3
-    assert_output --partial "$(serve_process)"
-    answers
-}
-
-@test "status knows whether it runs" {
+    assert_output --partial "already being served by process $(serve_pid)"
+    serves
     run clawgate status
     assert_success
-    assert_output --partial ready
-    run "$ROOT/tools/clawgate" status --home "$BATS_TEST_TMPDIR"
-    assert_equal "$status" 3
+    assert_line ready
 }
 
-@test "kill -9 of the chat worker: back within two seconds, acknowledged rows are there, the run in flight is interrupted" {
-    local load i
-    write_load 3>&- &
-    load=$!
-    streams 1 'tokens=100,pace=100'
-    for i in 1 2 3; do
-        kill -KILL "$(worker_of cgi-bin/chat)"
-        wait_until 2 answers
-    done
-    touch "$BATS_TEST_TMPDIR/stop"
-    wait "$load" "$streams_pid" || true
-    interrupted() { [ "$(sql "SELECT status || '|' || error FROM traces WHERE input_preview LIKE '%tokens=100,pace=100%'")" = "error|interrupted" ]; }
-    wait_until 10 interrupted
-    assert_equal "$(sql "SELECT count(*) FROM traces WHERE status = 'running'")" 0
-    assert_acknowledged_is_there
-    wait_until 2 upstream_closed
-}
-
-upstream_closed() {
-    [ "$(upstream_stat open)" = 0 ]
-}
-
-@test "kill -9 of chat's supervisor: its worker goes too, a new one is back within two seconds" {
-    local worker supervisor
-    supervisor=$(process_of cgi-bin/chat)
-    worker=$(worker_of cgi-bin/chat)
-    kill -KILL "$supervisor"
-    wait_until 2 answers
-    gone() { [ ! -e "/proc/$worker" ]; }
-    wait_until 2 gone
-    [ "$(process_of cgi-bin/chat)" != "$supervisor" ]
-}
-
-@test "kill -9 of a prefork worker and of its supervisor: the next request is served" {
-    api GET /v1/sessions
-    assert_status 200
-    kill -KILL "$(worker_of cgi-bin/sessions)"
-    api GET /v1/sessions
-    assert_status 200
-    kill -KILL "$(process_of cgi-bin/sessions)"
-    api GET /v1/sessions
-    assert_status 200
-}
-
-@test "kill -9 of lighttpd: a new one within two seconds" {
-    kill -KILL "$(process_of lighttpd)"
-    wait_until 2 answers
-}
-
-@test "kill -9 of serve leaves no process, and the next serve starts over stale sockets" {
-    kill -KILL "$(serve_process)"
-    wait_until 5 no_gateway_processes || fail "left: $(gateway_processes)"
-    gateway_serve
-    answers
-}
-
-@test "a stop during fifty streams ends each with exactly one terminal event and [DONE]" {
-    local i errors=0
-    streams 50 'tokens=1000,pace=50'
-    timeout 20 "$ROOT/tools/clawgate" stop --home "$GATEWAY_HOME"
-    wait "$streams_pid" || true
-    no_gateway_processes
-    for i in {1..50}; do
-        assert_equal "$i: $(sse_terminals "$BATS_TEST_TMPDIR/s$i") $(sse_data "$BATS_TEST_TMPDIR/s$i" | tail -n 1)" "$i: 1 [DONE]"
-        ! sse_json "$BATS_TEST_TMPDIR/s$i" | tail -n 1 | jq -e .error >/dev/null || errors=$((errors + 1))
-    done
-    assert_equal "$errors" 50
-    body=$(sse_json "$BATS_TEST_TMPDIR/s1" | tail -n 1)
-    assert_envelope 503 UNAVAILABLE
-    assert_equal "$(sqlite3 "$DATABASE" "SELECT count(*) FROM traces WHERE status = 'running'")" 0
-}
-
-@test "streams that end in time end well while it stops, and new runs are told 503" {
-    streams 3 'tokens=6,pace=200'
-    kill -TERM "$(serve_process)"
-    refused() {
-        say "too late"
-        [ "$status_code" = 503 ]
-    }
-    wait_until 1 refused
-    assert_error 503 UNAVAILABLE
-    assert_equal "$(header X-Should-Retry)" ""
-    api GET /ready
-    assert_error 503 UNAVAILABLE
-    wait "$streams_pid"
-    assert_equal "$(cat "$BATS_TEST_TMPDIR"/s{1,2,3} | grep -c '"finish_reason":"stop"')" 3
-    wait_until 5 no_gateway_processes
-}
-
-@test "a reload under load refuses no request and breaks no stream" {
-    local i old
-    old=$(worker_of cgi-bin/chat)
-    streams 5 'tokens=15,pace=100'
-    for ((i = 1; i <= 300; i++)); do
-        printf 'url = "%s/v1/%s"\noutput = "/dev/null"\nheader = "Authorization: Bearer %s"\n%s\nwrite-out = "%%{http_code}\\n"\n' \
-            "$GATEWAY" "$([ $((i % 3)) = 0 ] && echo sessions || echo chat/completions)" "$TOKEN" \
-            "$([ $((i % 3)) = 0 ] || printf 'data = %s' "$(chat_body '/echo x' | jq -Rs .)")"
-        [ "$i" = 300 ] || echo next
-    done >"$BATS_TEST_TMPDIR/load"
-    curl -sS -Z --parallel-immediate --parallel-max 8 -K "$BATS_TEST_TMPDIR/load" >"$BATS_TEST_TMPDIR/codes" 2>"$BATS_TEST_TMPDIR/errors" 3>&- &
-    local load=$!
-    for i in 1 2 3; do
-        sleep 0.3
-        clawgate reload
-    done
-    wait "$load" || fail "$(sort "$BATS_TEST_TMPDIR/errors" | uniq -c)"
-    wait "$streams_pid"
-    assert_equal "$(sort "$BATS_TEST_TMPDIR/codes" | uniq -c | tr -s ' ')" " 300 200"
-    assert_equal "$(cat "$BATS_TEST_TMPDIR"/s{1..5} | grep -c '"finish_reason":"stop"')" 5
-    replaced() { [ ! -e "/proc/$old" ]; }
-    wait_until 5 replaced
-}
-
-@test "a reload brings new settings" {
-    sed -i 's/"max_body_bytes": *[0-9]*,//; s/"gateway": *{/&"max_body_bytes": 2000,/' "$GATEWAY_HOME/config.json"
-    clawgate reload
-    limited() {
-        say "$(printf 'x%.0s' {1..3000})"
-        [ "$status_code" = 413 ]
-    }
-    wait_until 3 limited
-}
-
-@test "a broken config is refused by serve with the name of the key, and a reload keeps the service" {
-    cp "$GATEWAY_HOME/config.json" "$BATS_TEST_TMPDIR/good"
-    sed -i 's/"drain_seconds": *2/"drain_seconds": "soon"/' "$GATEWAY_HOME/config.json"
-    clawgate reload
-    sleep 1
-    answers
-    clawgate stop
-    run clawgate serve
-    assert_failure
-    assert_output --partial drain_seconds
-    cat "$BATS_TEST_TMPDIR/good" >"$GATEWAY_HOME/config.json"
-    gateway_serve
-}
-
-@test "a database newer than the program is refused, and left as it is" {
-    clawgate stop
-    local version
-    version=$(sqlite3 "$DATABASE" 'PRAGMA user_version')
-    sqlite3 "$DATABASE" "PRAGMA user_version = $((version + 1))"
-    run clawgate serve
-    assert_failure
-    assert_output --partial newer
-    assert_equal "$(sqlite3 "$DATABASE" 'PRAGMA user_version')" $((version + 1))
-    sqlite3 "$DATABASE" "PRAGMA user_version = $version"
-    gateway_serve
-    answers
-}
-
-@test "init is safe to repeat, and does not touch a home with other values" {
+@test "init is safe to repeat, and does not change a home that has other values" {
     run clawgate init
     assert_success
     run clawgate init --token another
     assert_failure
+    assert_output --partial "exists with other values"
     assert_equal "$(clawgate token)" "$TOKEN"
+}
+
+@test "stop leaves no process and no socket; a stopped home says so" {
+    api GET /v1/sessions
+    run clawgate stop
+    assert_success
+    assert_output stopped
+    assert_equal "$(gateway_processes)" ""
+    refute grep -F "$GATEWAY_HOME/run" /proc/net/unix
+    run -7 curl -sS "$GATEWAY/health"
+    run -3 clawgate status
+    run -1 clawgate stop
+    assert_output --partial "nothing serves"
+}
+
+@test "a database newer than the program is refused with a message" {
+    clawgate stop
+    local version
+    version=$(sqlite3 "$DATABASE" 'PRAGMA user_version')
+    sqlite3 "$DATABASE" 'PRAGMA user_version = 4711'
+    run timeout 5 "$ROOT/tools/clawgate" serve --home "$GATEWAY_HOME"
+    assert_equal "$(sqlite3 "$DATABASE" "PRAGMA user_version; PRAGMA user_version = $version")" 4711
+    assert_equal "$status" 1
+    assert_output --partial "the database has version 4711, this program knows"
+    assert_equal "$(gateway_processes)" ""
+    gateway_serve
+}
+
+# ---- dying ----
+
+@test "chat's worker killed: its clients are told, its runs are marked, new requests wait and are served" {
+    endless interrupted-1
+    local stream_client=$client
+    curl -sS -m 20 -o "$BATS_TEST_TMPDIR/plain" -w '%{http_code}' -H "Authorization: Bearer $TOKEN" \
+        --data-binary "$(chat_body 'interrupted-2 @upstream stall=headers' goclaw:plain)" \
+        "$GATEWAY/v1/chat/completions" >"$BATS_TEST_TMPDIR/plain.code" 3>&- &
+    local plain_client=$!
+    running() { [ "$(sql "SELECT count(*) FROM traces WHERE status = 'running' AND input_preview LIKE 'interrupted-%'")" = 2 ]; }
+    wait_until 3 running
+    transfers 20 "$(chat_body 'after @upstream tokens=1' goclaw:plain)"
+    kill -KILL "$(pid_of chat-worker)"
+    (transfer 20)
+    assert_equal "$(sort "$BATS_TEST_TMPDIR/codes" | uniq -c | tr -s ' ')" " 20 200"
+    wait $stream_client || true
+    wait $plain_client
+    [[ $(cat "$BATS_TEST_TMPDIR/plain.code") == 50? ]] || fail "the plain client got $(cat "$BATS_TEST_TMPDIR/plain.code")"
+    jq -e '.error.code and .error.message' "$BATS_TEST_TMPDIR/plain"
+    refute grep -q '"finish_reason":"stop"' "$BATS_TEST_TMPDIR/interrupted-1"
+    interrupted() { [ "$(sql "SELECT group_concat(DISTINCT status || ' ' || error) FROM traces
+        WHERE input_preview LIKE 'interrupted-%'")" = "error interrupted" ]; }
+    wait_until 8 interrupted || fail "$(sql "SELECT status, error FROM traces WHERE input_preview LIKE 'interrupted-%'")"
+    api GET '/v1/runs?limit=200'
+    jq_eq '[.runs[] | select(.status == "running")] | length' 0
+    no_orphans
+}
+
+@test "one process killed: every program answers within two seconds, no orphan" {
+    local name
+    for name in chat-worker chat sessions-worker sessions lighttpd; do
+        answers '/v1/sessions?limit=1' || fail "before $name was killed"
+        kill_and_recover "$name"
+    done
+    integrity
+}
+
+@test "lighttpd killed: the streams it carried are cancelled" {
+    endless cut-1
+    kill_and_recover lighttpd
+    wait "$client" || true
+    cancelled() { [ "$(sql "SELECT status FROM traces WHERE input_preview LIKE 'cut-1%'")" = cancelled ]; }
+    wait_until 2 cancelled
+}
+
+@test "serve killed under load: no process is left, what was acknowledged is there, the next serve starts" {
+    transfers 400 "$(chat_body 'ack @upstream tokens=3' goclaw:plain)" \
+        "$(stream_body 'ack @upstream tokens=3,pace=20' goclaw:plain)"
+    transfer 8 3>&- &
+    local load=$!
+    enough() { [ "$(sql "SELECT count(*) FROM traces WHERE input_preview LIKE 'ack%' AND status = 'completed'")" -ge 60 ]; }
+    wait_until 15 enough
+    kill -KILL "$(serve_pid)"
+    wait_until 2 no_gateway_processes || fail "left: $(gateway_processes)"
+    kill $load 2>/dev/null || true
+    wait $load || true
+    gateway_serve
+    integrity
+    # Plain answers that arrived whole, and streams that came to their end.
+    local file
+    for file in "$BATS_TEST_TMPDIR"/a*; do
+        if jq -e .id "$file" || grep -qx 'data: \[DONE\]' "$file"; then
+            grep -o -m 1 'chatcmpl-[0-9a-f]*' "$file" | head -n 1 | sed 's/chatcmpl-//'
+        fi >>"$BATS_TEST_TMPDIR/acked.unsorted" 2>/dev/null
+    done
+    grep -x '[0-9a-f]\{32\}' "$BATS_TEST_TMPDIR/acked.unsorted" | sort >"$BATS_TEST_TMPDIR/acked"
+    sql "SELECT replace(t.run_id, '-', '') FROM traces t JOIN sessions s ON s.key = t.session_key
+        WHERE t.status = 'completed' AND (SELECT count(*) FROM messages m WHERE m.session_id = s.id) = 2" |
+        sort >"$BATS_TEST_TMPDIR/stored"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/acked")" -ge 40 ]
+    assert_equal "$(comm -23 "$BATS_TEST_TMPDIR/acked" "$BATS_TEST_TMPDIR/stored")" ""
+}
+
+# ---- draining ----
+
+@test "SIGTERM during fifty streams: each ends exactly once, finished or with one error" {
+    upstream_reset
+    transfers 50 "$(stream_body 'drain-short @upstream tokens=20,pace=100' goclaw:plain)" \
+        "$(stream_body 'drain-endless @upstream endless=1,pace=50' goclaw:plain)"
+    transfer 50 3>&- &
+    wait_until 10 upstream_got 50
+    local began took
+    began=$(now_ms)
+    clawgate stop
+    took=$(($(now_ms) - began))
+    [ $took -le $((6000 * SLOWER)) ] || fail "stopped after $took ms"
+    wait $!
+    assert_equal "$(gateway_processes)" ""
+    assert_ended_once "$BATS_TEST_TMPDIR"/a{1..50}
+    assert_equal "$(cat "$BATS_TEST_TMPDIR"/a{1..50} | grep -c '"finish_reason":"stop"')" 25
+    cat "$BATS_TEST_TMPDIR"/a{1..50} | grep '"error"' | sed 's/^data: //' >"$BATS_TEST_TMPDIR/errors"
+    assert_equal "$(wc -l <"$BATS_TEST_TMPDIR/errors")" 25
+    body=$(head -n 1 "$BATS_TEST_TMPDIR/errors")
+    assert_envelope 503 UNAVAILABLE
+    integrity
+    assert_equal "$(sql "SELECT group_concat(n) FROM (SELECT count(*) || ' ' || status AS n FROM traces
+        WHERE input_preview LIKE 'drain-%' GROUP BY status ORDER BY status)")" "25 cancelled,25 completed"
+}
+
+@test "while it stops new runs are told 503; a second SIGTERM leaves those in flight no time" {
+    clawgate stop
+    config_set '.gateway.drain_seconds = 60'
+    gateway_serve
+    endless hurried
+    local pid
+    pid=$(serve_pid)
+    kill -TERM "$pid"
+    refused() { say "too late" && [ "$status_code" = 503 ]; }
+    wait_until 3 refused
+    assert_error 503 UNAVAILABLE
+    assert_equal "$(header X-Should-Retry)" ""
+    api GET /ready
+    assert_status 503
+    # It takes no more runs, and lets this one go on.
+    assert_equal "$(sse_terminals "$BATS_TEST_TMPDIR/hurried")" 0
+    kill -0 "$client"
+    kill -TERM "$pid"
+    wait_until 3 no_gateway_processes
+    wait "$client"
+    assert_ended_once "$BATS_TEST_TMPDIR/hurried"
+    config_set '.gateway.drain_seconds = 2'
+}
+
+# ---- reloading ----
+
+@test "five reloads under load refuse no request" {
+    local load=$BUILD/test/bench/load body i
+    [ -x "$load" ] || make -s -C "$ROOT" BUILD="$BUILD" "$load"
+    body=$(chat_body '@upstream tokens=1' goclaw:plain)
+    "$load" rr --url "$GATEWAY/v1/chat/completions" --token "$TOKEN" --body "$body" --concurrency 4 --warmup 0 \
+        --seconds 3 >"$BATS_TEST_TMPDIR/plain" 3>&- &
+    local plain=$!
+    "$load" rr --url "$GATEWAY/v1/sessions?limit=1" --no-body --token "$TOKEN" --concurrency 2 --warmup 0 \
+        --seconds 3 >"$BATS_TEST_TMPDIR/sessions" 3>&- &
+    local sessions=$!
+    "$load" streams --url "$GATEWAY/v1/chat/completions" --token "$TOKEN" --streams 100 --ramp 2000 \
+        --body "$(stream_body '@upstream tokens=10,pace=100' goclaw:plain)" >"$BATS_TEST_TMPDIR/streams" 3>&- &
+    local streams=$!
+    for i in 1 2 3 4 5; do
+        sleep 0.4
+        clawgate reload
+    done
+    wait $plain || fail "chat: $(cat "$BATS_TEST_TMPDIR/plain")"
+    wait $sessions || fail "sessions: $(cat "$BATS_TEST_TMPDIR/sessions")"
+    wait $streams || fail "streams: $(cat "$BATS_TEST_TMPDIR/streams")"
+    jq_eq '[.complete, .errors]' '[100,0]' "$(cat "$BATS_TEST_TMPDIR/streams")"
+    jq_eq '.errors == 0 and .requests > 50' true "$(cat "$BATS_TEST_TMPDIR/plain")"
+    jq_eq '.errors == 0 and .requests > 50' true "$(cat "$BATS_TEST_TMPDIR/sessions")"
+    one_crew() { [ "$(pgrep -c -P "$(pid_of chat)" -x chat)" = 1 ]; }
+    wait_until 5 one_crew || fail "old workers stay: $(pgrep -P "$(pid_of chat)")"
+    no_orphans
+}
+
+@test "reload brings a new token into force and ends the old one" {
+    config_set '.gateway.token = "another-token-0123456789abcdef"'
+    clawgate reload
+    fresh() { bearer=another-token-0123456789abcdef api GET "$1" && [ "$status_code" = 200 ]; }
+    old_refused() { api GET "$1" && [ "$status_code" = 401 ]; }
+    local path
+    for path in /v1/sessions /v1/models; do
+        wait_until 3 fresh "$path"
+        wait_until 3 old_refused "$path"
+        assert_error 401 UNAUTHORIZED
+    done
+    config_set ".gateway.token = \"$TOKEN\""
+    clawgate reload
+    wait_until 3 answers /v1/models
+    wait_until 3 answers /v1/sessions
+}
+
+@test "reload with settings that cannot be read keeps the old ones" {
+    local worker
+    worker=$(pid_of chat-worker)
+    cp "$GATEWAY_HOME/config.json" "$BATS_TEST_TMPDIR/good"
+    echo '{"gateway": {' >"$GATEWAY_HOME/config.json"
+    kill -HUP "$(serve_pid)"
+    refused() { [ "$(grep -c "$1" "$LOG")" -ge 1 ]; }
+    wait_until 5 refused '"event":"service.config"'
+    is_ready
+    assert_equal "$(pid_of chat-worker)" "$worker"
+    cat "$BATS_TEST_TMPDIR/good" >"$GATEWAY_HOME/config.json"
+    serves
+}
+
+@test "a setting of the wrong kind is refused by serve, with its name" {
+    clawgate stop
+    config_set '.gateway.drain_seconds = "soon"'
+    run timeout 5 "$ROOT/tools/clawgate" serve --home "$GATEWAY_HOME"
+    config_set '.gateway.drain_seconds = 2'
+    assert_equal "$status" 1
+    assert_output --partial gateway.drain_seconds
 }

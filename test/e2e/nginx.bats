@@ -4,67 +4,103 @@ load helper
 
 setup_file() {
     upstream_start
+    export CLAWGATE_UPSTREAM_RETRY_MS=20
     gateway_start
     provider plain ''
     nginx_start
 }
 
 teardown_file() {
-    [ -z "${NGINX_PID:-}" ] || kill "$NGINX_PID"
+    [ -z "${NGINX_PID:-}" ] || kill "$NGINX_PID" || true
     gateway_stop
 }
 
-# The example with this test's address, home and no TLS, inside the smallest nginx.conf that can run it.
+# example PORT: tools/examples/nginx.conf with this test's address and home, without TLS.
+example() {
+    sed -e "s|listen 443 ssl http2;|listen 127.0.0.1:$1;|" -e '/ssl_certificate/d' -e "s|/var/lib/clawgate|$GATEWAY_HOME|" \
+        -e "s|/var/log/nginx/clawgate.log|$NGINX_DIR/access.log|" "$ROOT/tools/examples/nginx.conf"
+}
+
+# The example in the smallest nginx.conf that can run it, and once more for headers with underscores, which nginx
+# drops unless it is told not to.
 nginx_start() {
-    local dir=$BATS_FILE_TMPDIR/nginx port
+    local port lenient
     port=$(free_port)
-    export base=http://127.0.0.1:$port NGINX_DIR=$dir NGINX_PID
-    mkdir -p "$dir"
-    cp /etc/nginx/fastcgi_params "$dir/"
-    sed -e "s|listen 443 ssl http2;|listen 127.0.0.1:$port;|" -e '/ssl_certificate/d' -e "s|/var/lib/clawgate|$GATEWAY_HOME|" \
-        -e "s|/var/log/nginx/clawgate.log|$dir/access.log|" "$ROOT/tools/examples/nginx.conf" >"$dir/clawgate.conf"
-    cat >"$dir/nginx.conf" <<CONF
+    lenient=$(free_port)
+    export NGINX_DIR=$BATS_FILE_TMPDIR/nginx NGINX_PID
+    export base=http://127.0.0.1:$port LENIENT=http://127.0.0.1:$lenient
+    mkdir -p "$NGINX_DIR"
+    cp /etc/nginx/fastcgi_params "$NGINX_DIR/"
+    example "$port" >"$NGINX_DIR/clawgate.conf"
+    example "$lenient" | sed -e '/^log_format/d' -e 's/^server {/&\n    underscores_in_headers on;/' >"$NGINX_DIR/lenient.conf"
+    cat >"$NGINX_DIR/nginx.conf" <<CONF
 daemon off;
 master_process off;
-pid $dir/pid;
-error_log $dir/error.log;
+pid $NGINX_DIR/pid;
+error_log $NGINX_DIR/error.log;
 events { worker_connections 1024; }
 http {
-    client_body_temp_path $dir/body;
-    proxy_temp_path $dir/proxy;
-    fastcgi_temp_path $dir/fastcgi;
-    uwsgi_temp_path $dir/uwsgi;
-    scgi_temp_path $dir/scgi;
-    include $dir/clawgate.conf;
+    client_body_temp_path $NGINX_DIR/body;
+    proxy_temp_path $NGINX_DIR/proxy;
+    fastcgi_temp_path $NGINX_DIR/fastcgi;
+    uwsgi_temp_path $NGINX_DIR/uwsgi;
+    scgi_temp_path $NGINX_DIR/scgi;
+    include $NGINX_DIR/clawgate.conf;
+    include $NGINX_DIR/lenient.conf;
 }
 CONF
-    nginx -c "$dir/nginx.conf" >"$dir/out" 2>&1 3>&- &
+    nginx -c "$NGINX_DIR/nginx.conf" >"$NGINX_DIR/out" 2>&1 3>&- &
     NGINX_PID=$!
     disown
-    behind_nginx() { curl -fs -o /dev/null "$base/ready"; }
-    wait_until 5 behind_nginx || { cat "$dir/out" "$dir/error.log" >&2; return 1; }
+    behind_nginx() { curl -fs -o /dev/null "$base/ready" && curl -fs -o /dev/null "$LENIENT/ready"; }
+    wait_until 5 behind_nginx || {
+        cat "$NGINX_DIR/out" "$NGINX_DIR/error.log" >&2
+        return 1
+    }
+}
+
+# Milliseconds after the start at which each data line of a stream came.
+frame_times() {
+    local began line
+    began=$(now_ms)
+    request_options
+    curl -sS -N -m 20 "${options[@]}" --data-binary "$1" "$base/v1/chat/completions" | tee "$BATS_TEST_TMPDIR/stream" |
+        while IFS= read -r line; do case $line in data:*) echo $(($(now_ms) - began)) ;; esac done
+}
+
+@test "health, readiness, models and sessions come from their programs" {
+    api GET /health
+    assert_status 200
+    api GET /ready
+    assert_status 200
+    api GET /v1/models
+    jq_eq '[.data[].id]' '["goclaw:default","goclaw:plain"]'
+    api GET '/v1/sessions?limit=1'
+    jq_eq '.sessions | type' '"array"'
 }
 
 @test "a completion and its headers" {
     say "/echo through nginx"
     assert_status 200
     assert_equal "$(answer)" "through nginx"
-    [ -n "$(header X-GoClaw-Run-Id)" ]
+    say "hello" goclaw:plain
+    assert_equal "$(answer)" "Hello from upstream."
+    jq_eq '.id' "\"chatcmpl-$(header X-GoClaw-Run-Id | tr -d -)\""
     assert_equal "$(header X-Content-Type-Options)" nosniff
     assert_equal "$(header Server | cut -d/ -f1)" nginx
 }
 
 @test "a stream comes at once, piece by piece, and ends once" {
-    local seen=$BATS_TEST_TMPDIR/seen times
-    request_options
-    curl -sS -N "${options[@]}" --data-binary "$(stream_body '@upstream tokens=6,pace=200' goclaw:plain)" \
-        "$base/v1/chat/completions" | tee "$BATS_TEST_TMPDIR/stream" | while IFS= read -r line; do
-        case $line in data:*) now_ms ;; esac
-    done >"$seen"
-    mapfile -t times <"$seen"
-    [ $((times[-1] - times[0])) -ge 800 ] || fail "${times[*]}"
+    local times
+    mapfile -t times < <(frame_times "$(stream_body '@upstream delay=1500,tokens=6,pace=150' goclaw:plain)")
+    [ "${times[0]}" -lt $((1000 * SLOWER)) ] || fail "the first frame waited for the model: ${times[*]}"
+    [ $((times[-1] - times[1])) -ge 600 ] || fail "the frames came together: ${times[*]}"
+    [ "$(printf '%s\n' "${times[@]}" | sort -u | wc -l)" -ge 6 ] || fail "the frames came in heaps: ${times[*]}"
     assert_equal "$(sse_terminals "$BATS_TEST_TMPDIR/stream")" 1
     assert_equal "$(sse_data "$BATS_TEST_TMPDIR/stream" | tail -n 1)" "[DONE]"
+    sse "$(stream_body '@upstream tokens=9,cut=reset' goclaw:plain)"
+    assert_equal "$(sse_terminals) $(sse_data | tail -n 1)" "1 [DONE]"
+    assert_equal "$(header X-Accel-Buffering)" ""
 }
 
 @test "sessions carry their history, and encoded keys stay as they are" {
@@ -91,20 +127,42 @@ CONF
     assert_error 404 NOT_FOUND model
     api GET /v1/models/%2e%2e
     assert_status 400
+    say '@upstream status=500' goclaw:plain
+    assert_error 503 UNAVAILABLE
+    assert_equal "$(header X-Should-Retry)" false
 }
 
 @test "a user header without a value is refused, not taken for nobody" {
     extra=("X-GoClaw-User-Id;")
     say hi
     assert_error 400 INVALID_REQUEST X-GoClaw-User-Id
+    api GET /v1/models
+    assert_error 400 INVALID_REQUEST X-GoClaw-User-Id
 }
 
-@test "a client that leaves takes its run along" {
+@test "two headers that become one are refused; without nginx's leave the one with underscores is never seen" {
+    extra=("X-GoClaw-User-Id: bob" "X_GoClaw_User_Id: mallory")
+    base=$LENIENT say hi
+    assert_error 400 INVALID_REQUEST -
+    base=$LENIENT api GET /v1/sessions
+    assert_error 400 INVALID_REQUEST -
+    say hi
+    assert_status 200
+    [[ $(header X-GoClaw-Session-Key) == agent:default:http-bob-* ]]
+    assert_equal "$(sql "SELECT count(*) FROM sessions WHERE user_id = 'mallory'")" 0
+}
+
+@test "a client that leaves takes its run along, streamed, silent or plain" {
     request_options
-    curl -sS -N -m 1 -o /dev/null "${options[@]}" --data-binary "$(stream_body 'gone @upstream endless=1,pace=50' goclaw:plain)" \
+    local text
+    for text in 'gone-1 @upstream endless=1,pace=50' 'gone-2 @upstream stall=headers'; do
+        curl -sS -N -m 1 -o /dev/null "${options[@]}" --data-binary "$(stream_body "$text" goclaw:plain)" \
+            "$base/v1/chat/completions" 2>/dev/null || true
+    done
+    curl -sS -m 1 -o /dev/null "${options[@]}" --data-binary "$(chat_body 'gone-3 @upstream stall=headers' goclaw:plain)" \
         "$base/v1/chat/completions" 2>/dev/null || true
-    cancelled() { [ "$(sql "SELECT status FROM traces WHERE input_preview LIKE 'gone%'")" = cancelled ]; }
-    wait_until 2 cancelled
+    cancelled() { [ "$(sql "SELECT group_concat(status) FROM traces WHERE input_preview LIKE 'gone-%'")" = "cancelled,cancelled,cancelled" ]; }
+    wait_until 2 cancelled || fail "$(sql "SELECT input_preview, status FROM traces WHERE input_preview LIKE 'gone-%'")"
 }
 
 @test "bodies of several megabytes pass, those above the limit are 413 in the envelope" {
@@ -114,6 +172,19 @@ CONF
     head -c 10485761 /dev/zero | tr '\0' ' ' >"$BATS_TEST_TMPDIR/big"
     api POST /v1/chat/completions "@$BATS_TEST_TMPDIR/big"
     assert_error 413 INVALID_REQUEST
+}
+
+@test "fifty streams at a time are whole" {
+    local i quoted
+    quoted=$(stream_body '@upstream tokens=5,pace=50' goclaw:plain | jq -Rs .)
+    for i in {1..50}; do
+        printf 'url = "%s/v1/chat/completions"\noutput = "%s/s%s"\nheader = "Authorization: Bearer %s"\ndata-binary = %s\n' \
+            "$base" "$BATS_TEST_TMPDIR" "$i" "$TOKEN" "$quoted"
+        [ "$i" = 50 ] || echo next
+    done >"$BATS_TEST_TMPDIR/config"
+    curl -sS -Z --parallel-immediate --parallel-max 50 -K "$BATS_TEST_TMPDIR/config"
+    assert_equal "$(cat "$BATS_TEST_TMPDIR"/s{1..50} | grep -c '"finish_reason":"stop"')" 50
+    assert_equal "$(cat "$BATS_TEST_TMPDIR"/s{1..50} | grep -cx 'data: \[DONE\]')" 50
 }
 
 @test "no query string reaches a log" {

@@ -67,6 +67,13 @@ ends_as() {
     sdk run_tools 'tools-3 @upstream tool=get_weather,args={"city":"Oslo"}'
 }
 
+@test "a session by metadata, without headers" {
+    sdk session_metadata
+    assert_output agent:plain:http:direct:from-the-sdk
+    assert_equal "$(upstream_last | jq -c '[.body.messages[] | select(.role != "system") | .content]')" \
+        '["my name is Ada","Hello from upstream.","who am I"]'
+}
+
 @test "models.list and models.retrieve" {
     sdk models
 }

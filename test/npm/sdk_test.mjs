@@ -202,6 +202,16 @@ const cases = {
     assert.equal(attempts.length, 2);
   },
 
+  // A session for those who cannot set headers.
+  async session_metadata() {
+    const metadata = { session_key: 'from-the-sdk' };
+    const openai = client();
+    const say = (content) => openai.chat.completions.create(ask({ messages: [{ role: 'user', content }], metadata }));
+    await say('my name is Ada');
+    const { response } = await say('who am I').withResponse();
+    console.log(response.headers.get('x-goclaw-session-key'));
+  },
+
   async models() {
     const models = await collect(await client().models.list());
     assert.deepEqual(models.map((m) => m.id), ['goclaw:default', 'goclaw:plain']);

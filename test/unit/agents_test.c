@@ -73,8 +73,8 @@ static void test_owner_share_and_default_give_access(void **state)
     assert_int_equal(agent_find(s->db, s->a, TENANT, "default", &a), DB_ROW);
     assert_int_equal(agent_accessible(s->db, &a, "alice"), DB_ROW);
     assert_int_equal(agent_accessible(s->db, &a, "bob"), DB_OK);
-    store_sql(s->db, "INSERT INTO agent_shares (id, tenant_id, agent_id, user_id, created_at)"
-                     " VALUES ('s', '" TENANT "', '" AGENT "', 'bob', 't')");
+    store_sql(s->db, "INSERT INTO agent_shares (id, tenant_id, agent_id, user_id, created_at, updated_at)"
+                     " VALUES ('s', '" TENANT "', '" AGENT "', 'bob', 't', 't')");
     assert_int_equal(agent_accessible(s->db, &a, "bob"), DB_ROW);
     assert_int_equal(agent_accessible(s->db, &a, "eve"), DB_OK);
     store_sql(s->db, "UPDATE agents SET is_default = 1 WHERE id = '" AGENT "'");
@@ -100,8 +100,8 @@ static void test_active_agents_of_a_user(void **state)
               " ('2', '" TENANT "', 'b-shared', 'alice', 'active', 0, 't', 't'),"
               " ('3', '" TENANT "', 'a-default', 'alice', 'active', 1, 't', 't'),"
               " ('4', '" TENANT "', 'd-sleeping', 'bob', 'inactive', 0, 't', 't');"
-              "INSERT INTO agent_shares (id, tenant_id, agent_id, user_id, created_at)"
-              " VALUES ('s', '" TENANT "', '2', 'bob', 't')");
+              "INSERT INTO agent_shares (id, tenant_id, agent_id, user_id, created_at, updated_at)"
+              " VALUES ('s', '" TENANT "', '2', 'bob', 't', 't')");
     char keys[200] = "";
     assert_int_equal(agent_each_active(s->db, s->a, TENANT, "bob", join_key, keys), DB_OK);
     assert_string_equal(keys, "a-default b-shared c-own ");

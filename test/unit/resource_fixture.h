@@ -145,7 +145,8 @@ static const struct resource parts = {
     {METHOD_GET, base "/{id}", ROLE_VIEWER, USER_OPTIONAL, BODY_DEFAULT, resource_get, "T", "t", 0, &r},    \
     {METHOD_PUT, base "/{id}", ROLE_OPERATOR, USER_OPTIONAL, BODY_DEFAULT, resource_update, "T", "t",       \
      ROUTE_LATE_BODY, &r},                                                                                  \
-    {METHOD_DELETE, base "/{id}", ROLE_OPERATOR, USER_OPTIONAL, BODY_DEFAULT, resource_delete, "T", "t", ROUTE_NO_BODY, &r}
+    {METHOD_DELETE, base "/{id}", ROLE_OPERATOR, USER_OPTIONAL, BODY_DEFAULT, resource_delete, "T", "t",    \
+     ROUTE_NO_BODY, &r}
 
 static const struct route routes[] = {
     CRUD("/things", things), CRUD("/paged", paged), CRUD("/owned", owned), CRUD("/quiet", quiet),

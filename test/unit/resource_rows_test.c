@@ -44,8 +44,8 @@ static void audit_and_rollback(void **state)
     (void)state;
     const char *p = made("{\"name\":\"a\"}");
     call("PUT", p, "{\"mode\":\"fast\"}", .user = "alice");
-    assert_string_equal(store_text(store, "SELECT group_concat(tenant_id || actor_type || actor_id || action || entity_type"
-                                          " || ip_address) FROM (SELECT * FROM activity_logs ORDER BY id)"),
+    assert_string_equal(store_text(store, "SELECT group_concat(tenant_id || actor_type || actor_id || action"
+                                          " || entity_type || ip_address) FROM (SELECT * FROM activity_logs ORDER BY id)"),
                         TENANT "usersystemthing.createdthing192.0.2.9,"
                         TENANT "useralicething.updatedthing192.0.2.9");
     assert_string_equal(path("/things", store_text(store, "SELECT DISTINCT entity_id FROM activity_logs")), p);
@@ -125,7 +125,8 @@ static void small_lists(void **state)
     static const struct {
         const char *query, *want;
     } rows[] = {
-        {"", "abc"}, {"?mode=fast", "bc"}, {"?mode=", "abc"}, {"?open=true", "a"}, {"?open=0", "bc"}, {"?open=x", "abc"},
+        {"", "abc"}, {"?mode=fast", "bc"}, {"?mode=", "abc"}, {"?open=true", "a"}, {"?open=0", "bc"},
+        {"?open=x", "abc"},
         {"?ref=" TENANT, "c"}, {"?ref=" TENANT2, ""}, {"?like=c", "ac"}, {"?like=c&mode=fast", "c"},
         {"?speed=fast", "bc"}, {"?speed=all", "abc"}, {"?limit=2", "ab"}, {"?limit=2&offset=1", "bc"},
         {"?offset=3", ""}, {"?limit=0", "abc"},
@@ -237,7 +238,7 @@ static void rows_of_a_parent(void **state)
     made("{\"name\":\"a\"}");
     made("{\"name\":\"b\"}");
     assert_int_equal(call("POST", "/owned/a/parts", "{\"label\":\"x/y\",\"n\":1}"), 201);
-    expect_text("thing_id", arena_printf(store->a, "\"%s\"", store_text(store, "SELECT id FROM things WHERE name = 'a'")));
+    expect_text("thing_id", store_text(store, "SELECT '\"' || id || '\"' FROM things WHERE name = 'a'"));
     assert_int_equal(call("POST", "/owned/b/parts", "{\"label\":\"x/y\"}"), 201);
     call("POST", "/owned/a/parts", "{\"label\":\"x/y\"}");
     refused(409, "ALREADY_EXISTS", "label", "x/y");
@@ -269,6 +270,33 @@ static void failures_leave_nothing(void **state)
     assert_null(strstr(x.body, "parts"));
 }
 
+/* A threaded program: reading connections from the pool, writes through the one writer. */
+static void through_the_writer(void **state)
+{
+    (void)state;
+    char err[200];
+    struct writer *writer = writer_start(store->path, err, sizeof err);
+    struct db_pool *pool = db_pool_new(store->path, 2, err, sizeof err);
+    assert_non_null(writer);
+    assert_non_null(pool);
+    gw = (struct gateway){.config = &config, .program = &program, .pool = pool, .writer = writer};
+    const char *p = made("{\"name\":\"a\",\"vars\":{\"A\":\"1\"}}");
+    assert_int_equal(call("PUT", p, "{\"vars\":{\"A\":\"***\",\"B\":\"2\"}}"), 200);
+    expect_text("vars", "{\"A\":\"***\",\"B\":\"***\"}");
+    call("POST", "/things", "{\"name\":\"a\"}", .idempotency = "k");
+    refused(409, "ALREADY_EXISTS", "name", "a");
+    call("PUT", p, "{\"wait\":13}");
+    refused(400, "INVALID_REQUEST", "wait", "luck");
+    assert_int_equal(call("DELETE", p), 200);
+    call("POST", "/things", "{\"name\":\"a\"}", .idempotency = "k");
+    refused(409, "ALREADY_EXISTS", "name", "a");
+    assert_int_equal(store_int(store->db, "SELECT COUNT(*) FROM activity_logs"), 3);
+    done();
+    x.arena = NULL;
+    db_pool_free(pool);
+    writer_stop(writer);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -276,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(rows_and_tenants), T(audit_and_rollback), T(updated_at_moves_whatever_the_clock_says), T(idempotency),
         T(small_lists), T(paged_lists), T(whose_rows), T(rows_of_a_parent), T(failures_leave_nothing),
+        T(through_the_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,8 +120,8 @@ static void each_limit(void **state)
 static void put_is_partial(void **state)
 {
     (void)state;
-    const char *p = made("{\"name\":\"a\",\"title\":\"t\",\"note\":\"n\",\"origin\":\"here\",\"size\":6,\"extra\":{\"a\":1,"
-                         "\"b\":2},\"budget\":5}");
+    const char *p = made("{\"name\":\"a\",\"title\":\"t\",\"note\":\"n\",\"origin\":\"here\",\"size\":6,"
+                         "\"extra\":{\"a\":1,\"b\":2},\"budget\":5}");
     const char *before = arena_strdup(store->a, text("updated_at"));
     int64_t audits = store_int(store->db, "SELECT COUNT(*) FROM activity_logs");
     /* Nothing effective: members in another order, equal values, fixed and unknown ones. */
@@ -170,7 +170,8 @@ static void put_is_partial(void **state)
 static void secrets(void **state)
 {
     (void)state;
-    const char *p = made("{\"name\":\"a\",\"key\":\"s3cr3t\",\"vars\":{\"A\":\"1\",\"B\":\"2\"},\"hidden\":{\"H\":\"h\"}}");
+    const char *p = made("{\"name\":\"a\",\"key\":\"s3cr3t\",\"vars\":{\"A\":\"1\",\"B\":\"2\"},"
+                         "\"hidden\":{\"H\":\"h\"}}");
     expect_text("key", "\"***\"");
     expect_text("vars", "{\"A\":\"***\",\"B\":\"***\"}");
     expect_text("hidden_count", "1");
