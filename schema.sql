@@ -246,8 +246,9 @@ CREATE TABLE sessions (
         END) VIRTUAL,
     UNIQUE (tenant_id, key)
 ) STRICT;
-CREATE INDEX sessions_by_time ON sessions (tenant_id, updated_at DESC, key);
-CREATE INDEX sessions_by_user ON sessions (tenant_id, user_id, updated_at DESC, key);
+-- Read backwards (last used first, then by key), written at their end.
+CREATE INDEX sessions_by_time ON sessions (tenant_id, updated_at, key DESC);
+CREATE INDEX sessions_by_user ON sessions (tenant_id, user_id, updated_at, key DESC);
 CREATE INDEX sessions_by_agent ON sessions (agent_id);
 
 -- The transcript, one row a message, append-only except for reset. (CHECK with OR here and

@@ -8,7 +8,6 @@ setup_file() {
     upstream_start
     gateway_start "{\"gateway\":{\"max_body_bytes\":$LIMIT}}"
     provider plain ''
-    provider slow delay=3000
     clawgate agent create lost --provider nowhere >/dev/null
     clawgate agent create private --user alice >/dev/null
     clawgate agent create asleep >/dev/null
@@ -34,12 +33,6 @@ with() {
         *.*) post "{$ask\"${1%.*}\":{\"${1#*.}\":$2}}" ;;
         *) post "{$ask\"$1\":$2}" ;;
     esac
-}
-
-refuse_with() {
-    with "$1" "$2"
-    assert_error 400 INVALID_REQUEST "${3-$1}"
-    assert_equal "$(header X-Should-Retry)" false
 }
 
 @test "401 without a token, with a wrong one, an unknown key and another scheme, all alike" {
@@ -94,132 +87,6 @@ refuse_with() {
     assert_error 403 UNAUTHORIZED
     extra=("X-GoClaw-Session-Key: mine")
     say hi
-    assert_status 200
-}
-
-@test "400 for bodies that are no JSON object" {
-    local text
-    for text in '{' 'null' '[]' '"x"' '1' '{"messages":[{"role":"user","content":"x"}]} x' "{'messages':[]}" \
-        '{"messages":[{"role":"user","content":"x"}],}' '{"a":NaN}' '{"a":Infinity}' '{"a":01}' '{/**/"a":1}' \
-        '{"a":"'$'\t''"}' '{"a":"\ud800"}' '{"a":"\u0000"}' '{"a":1,"a":2}' '{"b":{"a":1,"a":1}}' '{"a":1e400}' \
-        $'\xef\xbb\xbf{}' $'{"a":"\xc0\xaf"}' $'{"a":"\xed\xa0\x80"}' $'{"a":"\xff"}' '{"a":"\x"}' '{"a":18446744073709551616}' '{"max_tokens":9223372036854775808}'; do
-        post "$text"
-        assert_error 400 INVALID_REQUEST -
-        assert_equal "$(header X-Should-Retry)" false
-    done
-}
-
-@test "400 for nesting beyond 64 levels, and not at 64" {
-    post "$(printf '{"messages":[{"role":"user","content":"/echo deep"}],"metadata":%.0s' 1)$(printf '[%.0s' {1..63})$(printf ']%.0s' {1..63})}"
-    assert_status 200
-    post "$(printf '{"messages":[{"role":"user","content":"/echo deep"}],"metadata":%.0s' 1)$(printf '[%.0s' {1..64})$(printf ']%.0s' {1..64})}"
-    assert_error 400 INVALID_REQUEST -
-}
-
-@test "400 for messages that cannot be used, naming the place" {
-    post ''
-    assert_error 400 INVALID_REQUEST messages
-    refuse_with messages '[]'
-    refuse_with messages 'null'
-    refuse_with messages '"hi"'
-    refuse_with messages '{}'
-    refuse_with messages '[1]' 'messages[0]'
-    refuse_with messages '[{"content":"x"}]' 'messages[0].role'
-    refuse_with messages '[{"role":"boss","content":"x"}]' 'messages[0].role'
-    refuse_with messages '[{"role":"user","content":"x"},{"role":"user","content":5}]' 'messages[1].content'
-    refuse_with messages '[{"role":"user","content":[{"type":"video","text":"x"}]}]' 'messages[0].content[0].type'
-    refuse_with messages '[{"role":"user","content":[{"type":"text","text":"x"},5]}]' 'messages[0].content[1].type'
-    refuse_with messages '[{"role":"user","content":""}]' messages
-    refuse_with messages '[{"role":"user","content":null}]' messages
-    refuse_with messages '[{"role":"user","content":" \n\t"}]' messages
-    refuse_with messages '[{"role":"system","content":"x"}]' messages
-    refuse_with messages '[{"role":"user","content":"a"},{"role":"tool","content":"x"}]' 'messages[1].tool_call_id'
-}
-
-@test "400 for fields of a wrong type or out of range, and not at the limits" {
-    local field value
-    while read -r field value; do
-        refuse_with "$field" "$value"
-    done <<'TABLE'
-model 5
-stream "true"
-stream 1
-stream_options []
-stream_options.include_usage 1
-user 5
-user "zero​width"
-n 2
-n 0
-n 1.5
-temperature 2.01
-temperature -0.01
-temperature "1"
-temperature true
-top_p 1.1
-top_p -1
-stop []
-stop ["a","b","c","d","e"]
-stop [1]
-stop 5
-seed 1.5
-seed "1"
-presence_penalty 2.5
-presence_penalty -2.5
-frequency_penalty 3
-frequency_penalty []
-max_tokens 0
-max_tokens -5
-max_tokens 1.5
-max_tokens "10"
-max_completion_tokens 0
-response_format "json"
-response_format {"type":"xml"}
-response_format {}
-reasoning_effort "max"
-reasoning_effort 3
-tools {}
-tools "x"
-functions [{"name":"f"}]
-TABLE
-    while read -r field value; do
-        with "$field" "$value"
-        [ "$status_code" = 200 ] || fail "$field = $value: $status_code $body"
-    done <<'TABLE'
-temperature 0
-temperature 2
-temperature null
-top_p 1
-top_p 0
-stop "x"
-stop ["a","b","c","d"]
-stop null
-seed -9223372036854775808
-presence_penalty -2
-frequency_penalty 2
-max_tokens 1
-max_tokens 9223372036854775807
-n 1
-n null
-stream false
-user null
-tools null
-tools []
-functions []
-response_format {"type":"text"}
-reasoning_effort "none"
-model null
-metadata {"x":[1]}
-TABLE
-}
-
-@test "400 for client tools that are not well formed" {
-    refuse_with tools '[1]' 'tools[0]'
-    refuse_with tools '[{"type":"web_search"}]' 'tools[0]'
-    refuse_with tools '[{"type":"function","function":{"name":"a b"}}]' 'tools[0].function.name'
-    refuse_with tools "[{\"type\":\"function\",\"function\":{\"name\":\"$(printf 'a%.0s' {1..65})\"}}]" 'tools[0].function.name'
-    refuse_with tools '[{"type":"function","function":{"name":"a","parameters":[]}}]' 'tools[0].function.parameters'
-    refuse_with tools '[{"type":"function","function":{"name":"a"}},{"type":"function","function":{"name":"a"}}]' tools
-    with tools "[{\"type\":\"function\",\"function\":{\"name\":\"$(printf 'a%.0s' {1..64})\"}}]"
     assert_status 200
 }
 
