@@ -178,7 +178,7 @@ clean: ## remove everything that was built (homes such as ./var stay)
 	rm -rf build build-asan build-tsan build-fuzz
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .SECONDARY:
 .PHONY: all tests fuzzers deps run test test-unit test-e2e test-deps bench asan tsan fuzz lint docs install clean help

@@ -18,6 +18,7 @@
 #include "llm/ssrf.h"
 #include "store/agents.h"
 #include "store/keys.h"
+#include "store/tenants.h"
 #include "store/writer.h"
 
 struct options {
@@ -302,6 +303,66 @@ static int cmd_key_revoke(struct admin *ad)
     return 0;
 }
 
+/* Absent values are dashes, so that columns can be cut. */
+static const char *or_dash(const char *s)
+{
+    return s != NULL && *s != '\0' ? s : "-";
+}
+
+static void key_print(void *ctx, const struct key_line *k)
+{
+    (void)ctx;
+    printf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k->id, k->prefix, k->revoked ? "revoked" : "live", or_dash(k->tenant),
+           or_dash(k->owner_id), or_dash(k->expires_at), k->scopes, k->name);
+}
+
+static int cmd_key_list(struct admin *ad)
+{
+    return key_each(ad->db, key_print, NULL) == DB_OK ? 0 : fail("the keys could not be read");
+}
+
+/* ---- tenants ---- */
+
+static enum db_rc tenant_job(struct db *db, void *arg)
+{
+    struct admin *ad = arg;
+    const char *slug = ad->o.positional, *id;
+    enum db_rc rc = tenant_create(db, ad->a, ad->o.name ? ad->o.name : slug, slug, &id);
+    bool made = rc != DB_OK || tenant_dir_make(ad->a, ad->config->workspace, ad->config->data_dir, slug) == TENANT_DIR_MADE;
+    return made ? rc : DB_FULL;
+}
+
+static int cmd_tenant_create(struct admin *ad)
+{
+    const char *slug = ad->o.positional, *name = ad->o.name ? ad->o.name : slug;
+    if (!slug || !tenant_slug_valid(slug))
+        return fail("tenant create SLUG: lower-case letters, digits and dashes, at most 100");
+    if (!*name || utf8_count(name, strlen(name)) > 255)
+        return fail("--name must have 1 to 255 characters");
+    switch (writer_run(NULL, ad->db, tenant_job, ad)) {
+    case DB_OK:
+        printf("tenant %s\n", slug);
+        return 0;
+    case DB_CONSTRAINT:
+        return fail("there is a tenant %s already", slug);
+    case DB_FULL:
+        return fail("%s/tenants/%s cannot be made, or holds files of an earlier tenant", ad->config->workspace, slug);
+    default:
+        return fail("the tenant could not be stored");
+    }
+}
+
+static void tenant_print(void *ctx, const char *id, const char *slug, const char *status, const char *name)
+{
+    (void)ctx;
+    printf("%s\t%s\t%s\t%s\n", id, slug, status, name);
+}
+
+static int cmd_tenant_list(struct admin *ad)
+{
+    return tenant_each(ad->db, tenant_print, NULL) == DB_OK ? 0 : fail("the tenants could not be read");
+}
+
 /* ---- providers and agents ---- */
 
 struct put {
@@ -425,6 +486,9 @@ static const struct command commands[] = {
     {"init", false, false, cmd_init},
     {"key-create", true, true, cmd_key_create},
     {"key-revoke", true, true, cmd_key_revoke},
+    {"key-list", true, true, cmd_key_list},
+    {"tenant-create", true, true, cmd_tenant_create},
+    {"tenant-list", true, true, cmd_tenant_list},
     {"provider-set", true, true, cmd_provider_set},
     {"agent-create", true, true, cmd_agent_create},
     {"setting", true, false, cmd_setting},

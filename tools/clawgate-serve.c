@@ -175,6 +175,7 @@ static void child_start(struct child *c)
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent)
             _exit(0);
+        setpgid(0, 0); /* Ctrl-C is for serve alone: it knows the order */
         sigprocmask(SIG_SETMASK, &child_signals, NULL);
         if (c->socket < 0)
             exec_lighttpd("-D");

@@ -1,6 +1,7 @@
 #include "base/arena.h"
 
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/log.h"
@@ -29,9 +30,13 @@ enum { GAP = 0 };
 enum {
     ALIGN = alignof(max_align_t),
     FIRST_CHUNK = 8 * 1024,
-    LATER_CHUNK = 32 * 1024,
-    LARGE = 4 * 1024 /* from here on an allocation has a chunk of its own */
+    LATER_CHUNK = 16 * 1024,
+    LARGE = 4 * 1024, /* from here on an allocation has a chunk of its own */
+    SPARES_MAX = 3,   /* kept when the arena is cleared, 56 kB with the first one */
+    PRINTED_INLINE = 256
 };
+
+_Static_assert(FIRST_CHUNK + SPARES_MAX * LATER_CHUNK <= 64 * 1024, "what an idle arena may hold");
 
 struct chunk {
     struct chunk *next;
@@ -48,7 +53,9 @@ struct deferred {
 
 struct arena {
     struct chunk *current; /* small allocations come from here */
-    struct chunk *later;   /* everything but the first chunk, newest first */
+    struct chunk *later;   /* everything else in use but the first chunk, newest first */
+    struct chunk *spares;  /* of LATER_CHUNK, last used first */
+    int spare_count;
     struct deferred *deferred;
     struct chunk *first;
 };
@@ -59,14 +66,21 @@ static _Noreturn void out_of_memory(void)
     abort();
 }
 
-static struct chunk *chunk_new(size_t size)
+static struct chunk *chunk_init(struct chunk *c, size_t size)
 {
-    struct chunk *c = calloc(1, sizeof *c + size);
     if (!c)
         out_of_memory();
+    c->next = NULL;
     c->size = size;
+    c->used = 0;
     POISON(c->data, size);
     return c;
+}
+
+/* Not zeroed, and LATER_CHUNK includes the header: malloc deals in round sizes. */
+static struct chunk *chunk_new(size_t whole)
+{
+    return chunk_init(malloc(whole), whole - sizeof(struct chunk));
 }
 
 static void chunk_free(struct chunk *c)
@@ -75,14 +89,37 @@ static void chunk_free(struct chunk *c)
     free(c);
 }
 
+static void chunks_free(struct chunk *c)
+{
+    while (c) {
+        struct chunk *next = c->next;
+        chunk_free(c);
+        c = next;
+    }
+}
+
 struct arena *arena_new(void)
 {
     struct arena *a = calloc(1, sizeof *a);
     if (!a)
         out_of_memory();
-    a->first = chunk_new(FIRST_CHUNK - sizeof(struct chunk));
+    a->first = chunk_new(FIRST_CHUNK);
     a->current = a->first;
     return a;
+}
+
+/* Keeps the chunk for later when it has the common size and there is room for one more. */
+static void chunk_retire(struct arena *a, struct chunk *c)
+{
+    if (c->size != LATER_CHUNK - sizeof *c || a->spare_count == SPARES_MAX) {
+        chunk_free(c);
+        return;
+    }
+    POISON(c->data, c->size);
+    c->used = 0;
+    c->next = a->spares;
+    a->spares = c;
+    a->spare_count++;
 }
 
 void arena_clear(struct arena *a)
@@ -95,7 +132,7 @@ void arena_clear(struct arena *a)
     }
     while (a->later) {
         struct chunk *next = a->later->next;
-        chunk_free(a->later);
+        chunk_retire(a, a->later);
         a->later = next;
     }
     a->first->used = 0;
@@ -108,15 +145,25 @@ void arena_free(struct arena *a)
     if (!a)
         return;
     arena_clear(a);
+    chunks_free(a->spares);
     chunk_free(a->first);
     free(a);
 }
 
-static struct chunk *chunk_add(struct arena *a, size_t size)
+static struct chunk *chunk_add(struct arena *a, struct chunk *c)
 {
-    struct chunk *c = chunk_new(size);
     c->next = a->later;
     a->later = c;
+    return c;
+}
+
+static struct chunk *chunk_spare(struct arena *a)
+{
+    struct chunk *c = a->spares;
+    if (!c)
+        return chunk_new(LATER_CHUNK);
+    a->spares = c->next;
+    a->spare_count--;
     return c;
 }
 
@@ -128,19 +175,26 @@ static void *chunk_take(struct chunk *c, size_t size, size_t room)
     return p;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+/* Room for size bytes; *dirty: they are not zero. What has a chunk of its own comes zeroed, often for nothing. */
+static void *take(struct arena *a, size_t size, bool *dirty)
 {
     if (size > PTRDIFF_MAX / 2)
         out_of_memory();
     size_t wanted = size ? size : 1;
     size_t room = (wanted + GAP + ALIGN - 1) / ALIGN * ALIGN;
-    /* A fresh chunk is zero already; only reused memory has to be cleared. */
+    *dirty = room < LARGE;
     if (room >= LARGE)
-        return chunk_take(chunk_add(a, room), wanted, room);
+        return chunk_take(chunk_add(a, chunk_init(calloc(1, sizeof(struct chunk) + room), room)), wanted, room);
     if (a->current->size - a->current->used < room)
-        a->current = chunk_add(a, LATER_CHUNK - sizeof(struct chunk));
-    void *p = chunk_take(a->current, wanted, room);
-    return a->current == a->first ? memset(p, 0, wanted) : p;
+        a->current = chunk_add(a, chunk_spare(a));
+    return chunk_take(a->current, wanted, room);
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    bool dirty;
+    void *p = take(a, size, &dirty);
+    return dirty ? memset(p, 0, size) : p;
 }
 
 void *arena_array(struct arena *a, size_t n, size_t size)
@@ -153,15 +207,18 @@ void *arena_array(struct arena *a, size_t n, size_t size)
 
 void *arena_memdup(struct arena *a, const void *p, size_t n)
 {
-    void *copy = arena_alloc(a, n);
+    bool dirty;
+    void *copy = take(a, n, &dirty);
     return n ? memcpy(copy, p, n) : copy;
 }
 
 char *arena_strndup(struct arena *a, const char *s, size_t n)
 {
+    bool dirty;
     size_t len = strnlen(s, n);
-    char *copy = arena_alloc(a, len + 1);
+    char *copy = take(a, len + 1, &dirty);
     memcpy(copy, s, len);
+    copy[len] = 0;
     return copy;
 }
 
@@ -172,12 +229,18 @@ char *arena_strdup(struct arena *a, const char *s)
 
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
+    char printed[PRINTED_INLINE];
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
-    char *s = arena_alloc(a, n < 0 ? 1 : (size_t)n + 1);
-    if (n > 0)
-        vsnprintf(s, (size_t)n + 1, fmt, again);
+    int n = vsnprintf(printed, sizeof printed, fmt, ap);
+    char *s;
+    if (n >= 0 && (size_t)n < sizeof printed) {
+        s = arena_memdup(a, printed, (size_t)n + 1);
+    } else {
+        s = arena_alloc(a, n < 0 ? 1 : (size_t)n + 1);
+        if (n > 0)
+            vsnprintf(s, (size_t)n + 1, fmt, again);
+    }
     va_end(again);
     return s;
 }

@@ -20,7 +20,7 @@ struct arena;
 struct arena *arena_new(void);
 /* Runs the deferred calls in reverse order, then gives all memory back. NULL is fine. */
 void arena_free(struct arena *a);
-/* As arena_free, but keeps the first chunk, so that the next request costs no malloc. */
+/* As arena_free, but keeps up to 64 kB of chunks, so that the next request costs no malloc. */
 void arena_clear(struct arena *a);
 
 /* Zeroed, aligned for any type. size 0 gives a valid pointer. */

@@ -1,8 +1,7 @@
 #include "base/buf.h"
 
-#include <stdint.h>
-
 #include "base/arena.h"
+#include "base/decimal.h"
 
 enum { FIRST_CAP = 256 };
 
@@ -88,6 +87,12 @@ bool buf_adds(struct buf *b, const char *s)
 bool buf_addc(struct buf *b, char c)
 {
     return buf_add(b, &c, 1);
+}
+
+bool buf_addi(struct buf *b, int64_t v)
+{
+    char text[DECIMAL_SIZE];
+    return buf_add(b, text, decimal_format(v, text));
 }
 
 bool buf_vaddf(struct buf *b, const char *fmt, va_list ap)

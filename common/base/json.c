@@ -2,77 +2,16 @@
 
 #include "base/arena.h"
 #include "base/json_inner.h"
-#include "base/utf8.h"
-
-/* A number at the end of the text could go on, says json-c, until it sees a NUL. */
-static json_object *run_tokener(json_tokener *tok, const char *text, size_t len)
-{
-    json_object *o = json_tokener_parse_ex(tok, text, (int)len);
-    if (!o && json_tokener_get_error(tok) == json_tokener_continue)
-        o = json_tokener_parse_ex(tok, "", 1);
-    return o;
-}
-
-static json_object *refused(struct json_fault *fault, const char *reason, size_t offset)
-{
-    if (fault)
-        *fault = (struct json_fault){.reason = reason, .offset = offset};
-    return NULL;
-}
-
-/* json-c takes a code point like U+2D800 for a lone surrogate, because it looks at the low 16 bits only, and puts
- * U+FFFD in its place. So escaped pairs become plain UTF-8 before it sees them. The caller frees the copy. */
-static char *unescape_pairs(const char *text, size_t len, size_t *copy_len)
-{
-    char *copy = malloc(len);
-    size_t n = 0;
-    for (size_t i = 0; copy && i < len;) {
-        if (text[i] != '\\') {
-            copy[n++] = text[i++];
-            continue;
-        }
-        int unit = text[i + 1] == 'u' ? json_hex4(text + i + 2) : 0;
-        if (unit >= 0xD800 && unit <= 0xDBFF) {
-            n += utf8_encode(json_pair(text + i + 2), copy + n);
-            i += 12;
-        } else {
-            copy[n++] = text[i++];
-            copy[n++] = text[i++];
-        }
-    }
-    *copy_len = n;
-    return copy;
-}
-
-static json_object *parse_gated(const char *text, size_t len, struct json_fault *fault)
-{
-    json_tokener *tok = json_tokener_new_ex(JSON_DEPTH_MAX + 1);
-    if (!tok)
-        return refused(fault, "not enough memory", 0);
-    json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
-    json_object *o = run_tokener(tok, text, len);
-    enum json_tokener_error error = json_tokener_get_error(tok);
-    size_t offset = json_tokener_get_parse_end(tok);
-    json_tokener_free(tok);
-    if (o)
-        return o;
-    if (error == json_tokener_success)
-        return refused(fault, "the text is null", 0);
-    return refused(fault, "malformed text", offset);
-}
 
 json_object *json_parse_owned(const char *text, size_t len, size_t values_max, struct json_fault *fault)
 {
-    bool pairs;
-    if (!json_gate_scan(text, len, values_max, fault, &pairs))
+    if (!json_gate(text, len, values_max, fault))
         return NULL;
-    if (!pairs)
-        return parse_gated(text, len, fault);
-    size_t copy_len;
-    char *copy = unescape_pairs(text, len, &copy_len);
-    json_object *o = copy ? parse_gated(copy, copy_len, fault) : refused(fault, "not enough memory", 0);
-    free(copy);
-    return o;
+    json_object *root;
+    bool built = json_build(text, len, &root);
+    if (!root && fault)
+        fault->reason = built ? "the text is null" : "not enough memory";
+    return root;
 }
 
 static void put_deferred(void *p)

@@ -3,6 +3,7 @@
 
 #include "base/json_inner.h"
 #include "base/json_keys.h"
+#include "base/json_scan.h"
 #include "base/utf8.h"
 
 struct gate {
@@ -15,7 +16,6 @@ struct gate {
     uint64_t objects;                 /* bit per open level: it is an object */
     uint32_t serial[JSON_DEPTH_MAX];  /* of the object open at that level */
     uint32_t serials;
-    bool pairs; /* escaped surrogate pairs were seen */
     struct json_keys keys;
     struct json_fault fault;
 };
@@ -51,35 +51,6 @@ static void skip_blanks(struct gate *g)
 
 /* --- strings --- */
 
-int json_hex4(const char *p)
-{
-    int value = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = p[i], lower = (char)(c | 0x20);
-        if (c >= '0' && c <= '9')
-            value = value * 16 + (c - '0');
-        else if (lower >= 'a' && lower <= 'f')
-            value = value * 16 + (lower - 'a' + 10);
-        else
-            return -1;
-    }
-    return value;
-}
-
-uint32_t json_pair(const char *high)
-{
-    return 0x10000 + (((uint32_t)json_hex4(high) - 0xD800) << 10) + ((uint32_t)json_hex4(high + 6) - 0xDC00);
-}
-
-enum string_byte { PLAIN, QUOTE, BACKSLASH, CONTROL, HIGH };
-
-static const unsigned char string_bytes[256] = {
-    [0x00 ... 0x1F] = CONTROL,
-    ['"'] = QUOTE,
-    ['\\'] = BACKSLASH,
-    [0x80 ... 0xFF] = HIGH,
-};
-
 /* One \uXXXX or a pair of surrogates; at stands behind the u. */
 static bool take_unicode_escape(struct gate *g)
 {
@@ -96,7 +67,6 @@ static bool take_unicode_escape(struct gate *g)
     if (unit > 0xDBFF || low < 0xDC00 || low > 0xDFFF)
         return refuse_at(g, start, "surrogate without its other half in a string");
     g->at += 6;
-    g->pairs = true;
     return true;
 }
 
@@ -139,27 +109,18 @@ static bool take_string(struct gate *g)
 {
     g->at++;
     for (;;) {
-        const char *p = g->at, *end = g->end;
-        while (p < end && string_bytes[(unsigned char)*p] == PLAIN)
-            p++;
-        g->at = p;
-        if (p == end)
+        g->at += json_plain_run(g->at, left(g));
+        if (at_end(g))
             return refuse(g, "string without end");
-        switch ((enum string_byte)string_bytes[(unsigned char)*p]) {
-        case QUOTE:
+        unsigned char c = (unsigned char)*g->at;
+        if (c == '"') {
             g->at++;
             return true;
-        case BACKSLASH:
-            if (!take_escape(g))
-                return false;
-            break;
-        case HIGH:
-            if (!take_high_bytes(g))
-                return false;
-            break;
-        default:
-            return refuse(g, *p ? "control character in a string" : "NUL character in a string");
         }
+        if (c < 0x20)
+            return refuse(g, c ? "control character in a string" : "NUL character in a string");
+        if (!(c == '\\' ? take_escape(g) : take_high_bytes(g)))
+            return false;
     }
 }
 
@@ -387,7 +348,7 @@ static bool pass(struct gate *g)
     return refuse(g, g->values == 0 ? "empty text" : "text ends too early");
 }
 
-bool json_gate_scan(const char *text, size_t len, size_t values_max, struct json_fault *fault, bool *pairs)
+bool json_gate(const char *text, size_t len, size_t values_max, struct json_fault *fault)
 {
     struct gate g;
     g.text = g.at = text;
@@ -397,19 +358,11 @@ bool json_gate_scan(const char *text, size_t len, size_t values_max, struct json
     g.depth = 0;
     g.objects = 0;
     g.serials = 0;
-    g.pairs = false;
     g.fault = (struct json_fault){0};
     json_keys_init(&g.keys, text);
     bool ok = len <= INT_MAX ? pass(&g) : refuse(&g, "text too long"); /* json-c counts in int */
     json_keys_release(&g.keys);
     if (fault)
         *fault = g.fault;
-    *pairs = g.pairs;
     return ok;
-}
-
-bool json_gate(const char *text, size_t len, size_t values_max, struct json_fault *fault)
-{
-    bool pairs;
-    return json_gate_scan(text, len, values_max, fault, &pairs);
 }

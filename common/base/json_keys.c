@@ -5,7 +5,6 @@
 
 #include "base/id.h"
 #include "base/json_inner.h"
-#include "base/utf8.h"
 
 /* A key, read byte by byte after unescaping. */
 struct reader {
@@ -16,20 +15,9 @@ struct reader {
 
 static int read_escape(struct reader *r)
 {
-    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
-    char c = *r->at++;
-    if (c != 'u') {
-        const char *letter = strchr(from, c);
-        return letter ? to[letter - from] : c; /* a quote or a slash stands for itself */
-    }
-    uint32_t cp = (uint32_t)json_hex4(r->at);
-    r->at += 4;
-    if (cp >= 0xD800 && cp < 0xDC00) {
-        cp = json_pair(r->at - 4);
-        r->at += 6;
-    }
     char bytes[4];
-    size_t n = utf8_encode(cp, bytes);
+    size_t n;
+    r->at = json_unescape(r->at, bytes, &n);
     while (n > 1)
         r->rest[r->left++] = bytes[--n];
     return (unsigned char)bytes[0];

@@ -1,46 +1,51 @@
 #include "base/jsonw.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <math.h>
 
+#include "base/json_scan.h"
 #include "base/utf8.h"
 
-/* 0: copied as it is; HIGH: begins a sequence; UNICODE: \u00XX; else the letter after the backslash. */
-enum { PLAIN = 0, HIGH = 1, UNICODE = 'u' };
-
-static const unsigned char escapes[256] = {
-    [0x00 ... 0x07] = UNICODE, ['\b'] = 'b',  ['\t'] = 't',           ['\n'] = 'n',
-    [0x0B] = UNICODE,          ['\f'] = 'f',  ['\r'] = 'r',           [0x0E ... 0x1F] = UNICODE,
-    ['"'] = '"',               ['\\'] = '\\', [0x80 ... 0xFF] = HIGH,
-};
-
-static bool escape_one(struct buf *out, unsigned char c)
+/* \u00XX, or the letter behind the backslash. */
+static bool escape_ascii(struct buf *out, unsigned char c)
 {
-    if (escapes[c] == HIGH)
-        return buf_add(out, "\xEF\xBF\xBD", 3);
-    if (escapes[c] == UNICODE)
-        return buf_addf(out, "\\u%04x", c);
-    char pair[2] = {'\\', (char)escapes[c]};
-    return buf_add(out, pair, 2);
+    static const char letters[] = "\b\f\n\r\t\"\\", names[] = "bfnrt\"\\", digits[] = "0123456789abcdef";
+    const char *letter = memchr(letters, c, sizeof letters - 1);
+    if (letter) {
+        char text[2] = {'\\', names[letter - letters]};
+        return buf_add(out, text, sizeof text);
+    }
+    char text[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+    return buf_add(out, text, sizeof text);
+}
+
+/* How many bytes at s can be copied as they are: ASCII that needs no escape, and valid sequences. */
+static size_t copied_run(const char *s, size_t n)
+{
+    size_t i = 0;
+    for (;;) {
+        i += json_plain_run(s + i, n - i);
+        uint32_t cp;
+        size_t length = i < n && s[i] & 0x80 ? utf8_decode(s + i, n - i, &cp) : 0;
+        if (length == 0)
+            return i;
+        i += length;
+    }
 }
 
 bool json_escape(struct buf *out, const char *s, size_t n)
 {
-    size_t run = 0; /* where the bytes not written yet begin */
-    for (size_t i = 0; i < n;) {
-        unsigned char c = (unsigned char)s[i];
-        uint32_t cp;
-        size_t length = escapes[c] == PLAIN ? 1 : escapes[c] == HIGH ? utf8_decode(s + i, n - i, &cp) : 0;
-        if (length > 0) {
-            i += length;
-            continue;
-        }
-        buf_add(out, s + run, i - run);
-        escape_one(out, c);
-        run = ++i;
+    for (;;) {
+        size_t run = copied_run(s, n);
+        bool ok = buf_add(out, s, run);
+        if (run == n)
+            return ok;
+        unsigned char c = (unsigned char)s[run];
+        if (!(c & 0x80 ? buf_add(out, "\xEF\xBF\xBD", 3) : escape_ascii(out, c)))
+            return false;
+        s += run + 1;
+        n -= run + 1;
     }
-    return buf_add(out, s + run, n - run);
 }
 
 void jw_init(struct jsonw *w, struct buf *out)
@@ -124,12 +129,22 @@ void jw_key(struct jsonw *w, const char *key)
     w->after_key = true;
 }
 
+/* Below 10^15 every integer has a double of its own and fifteen digits suffice. -0 is no integer here. */
+static bool is_small_integer(double v)
+{
+    return fabs(v) < 1e15 && v == (double)(int64_t)v && !(v == 0 && signbit(v));
+}
+
 /* The shortest of three precisions that reads back equal. printf and strtod
  * share the locale, so its decimal sign is replaced last. */
 static void put_number(struct buf *out, double v)
 {
     if (!isfinite(v)) {
         buf_adds(out, "null");
+        return;
+    }
+    if (is_small_integer(v)) {
+        buf_addi(out, (int64_t)v);
         return;
     }
     char text[48];
@@ -194,7 +209,7 @@ static void put_tree(struct buf *out, json_object *o)
         break;
     }
     case json_type_int:
-        buf_addf(out, "%" PRId64, json_object_get_int64(o));
+        buf_addi(out, json_object_get_int64(o));
         break;
     case json_type_string:
         put_string(out, json_object_get_string(o), (size_t)json_object_get_string_len(o));
@@ -231,7 +246,7 @@ void jw_str(struct jsonw *w, const char *s)
 void jw_int(struct jsonw *w, int64_t v)
 {
     before_value(w);
-    buf_addf(w->out, "%" PRId64, v);
+    buf_addi(w->out, v);
 }
 
 void jw_num(struct jsonw *w, double v)

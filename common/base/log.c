@@ -1,9 +1,10 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 
 #include "base/clock.h"
+#include "base/decimal.h"
+#include "base/json_scan.h"
 #include "base/utf8.h"
 
 enum { VALUE_MAX = 2000, LINE_MAX_BYTES = 8192 };
@@ -48,18 +49,31 @@ static void put(struct line *l, const char *s, size_t n)
     l->len += n;
 }
 
-static void put_char(struct line *l, unsigned char c)
+/* A quote, a backslash, a control character or the beginning of a sequence; returns how many bytes it was. */
+static size_t put_special(struct line *l, const char *s, size_t n)
 {
-    char escape[8] = "\\";
-    if (c == '"' || c == '\\') {
-        escape[1] = (char)c;
-        put(l, escape, 2);
-    } else if (c < 0x20 || c == 0x7f) {
-        int n = snprintf(escape, sizeof escape, "\\u%04x", c);
-        put(l, escape, (size_t)n);
-    } else {
-        put(l, (const char *)&c, 1);
+    static const char digits[] = "0123456789abcdef";
+    unsigned char c = (unsigned char)*s;
+    if (c >= 0x80) {
+        uint32_t cp;
+        size_t len = utf8_decode(s, n, &cp);
+        put(l, len ? s : "\xEF\xBF\xBD", len ? len : 3);
+        return len ? len : 1;
     }
+    char escape[6] = {'\\', (char)c, '0', '0', digits[c >> 4], digits[c & 15]};
+    bool control = c < 0x20 || c == 0x7f;
+    if (control)
+        escape[1] = 'u';
+    put(l, escape, control ? 6 : 2);
+    return 1;
+}
+
+/* DEL is plain for JSON, but nothing a terminal should see. */
+static size_t plain_run(const char *s, size_t n)
+{
+    size_t run = json_plain_run(s, n);
+    const char *del = memchr(s, 0x7f, run);
+    return del ? (size_t)(del - s) : run;
 }
 
 static void put_escaped(struct line *l, const char *s)
@@ -68,15 +82,11 @@ static void put_escaped(struct line *l, const char *s)
     if (n > VALUE_MAX)
         n = utf8_cut(s, n, VALUE_MAX);
     for (size_t i = 0; i < n;) {
-        uint32_t cp;
-        size_t len = utf8_decode(s + i, n - i, &cp);
-        if (len == 1)
-            put_char(l, (unsigned char)s[i]);
-        else if (len > 1)
-            put(l, s + i, len);
-        else
-            put(l, "\xEF\xBF\xBD", 3);
-        i += len ? len : 1;
+        size_t run = plain_run(s + i, n - i);
+        put(l, s + i, run);
+        i += run;
+        if (i < n)
+            i += put_special(l, s + i, n - i);
     }
 }
 
@@ -112,11 +122,10 @@ static void field_text(struct line *l, const char *name, const char *value)
 
 static void field_int(struct line *l, const char *name, int64_t value)
 {
-    char digits[24];
+    char digits[DECIMAL_SIZE];
     size_t before = l->len;
     put_name(l, name);
-    int n = snprintf(digits, sizeof digits, "%" PRId64, value);
-    put(l, digits, (size_t)n);
+    put(l, digits, decimal_format(value, digits));
     field_end(l, before);
 }
 

@@ -53,6 +53,9 @@ enum db_rc provider_find(struct db *db, struct arena *a, const char *tenant_id, 
 /* Inserts or replaces by name (tools/clawgate provider set). */
 enum db_rc provider_put(struct db *db, struct arena *a, const char *tenant_id, const struct provider *in);
 
+/* Has the tenant another provider of that type? except (may be NULL) is not counted. */
+enum db_rc provider_type_taken(struct db *db, const char *tenant_id, const char *type, const char *except, bool *taken);
+
 /* Agent-level and per-user context files that reach the prompt (contract 02 §8.6) in its order, name and content,
  * empty ones left out. user NULL = agent-level ones. */
 enum db_rc context_files_each(struct db *db, struct arena *a, const struct agent *agent, const char *user,

@@ -1,6 +1,7 @@
 #include "store/keys.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -42,13 +43,15 @@ enum db_rc key_touch(struct db *db, const char *id)
 
 static const char key_prefix[] = "goclaw_";
 
-static void key_text_new(char text[API_KEY_SIZE])
+void key_make(struct api_key_text *out)
 {
     unsigned char secret[16];
     char hex[2 * sizeof secret + 1];
     random_bytes(secret, sizeof secret);
     hex_encode(secret, sizeof secret, hex);
-    snprintf(text, API_KEY_SIZE, "%s%s", key_prefix, hex);
+    snprintf(out->text, sizeof out->text, "%s%s", key_prefix, hex);
+    snprintf(out->prefix, sizeof out->prefix, "%.8s", hex);
+    sha256_hex(out->text, API_KEY_SIZE - 1, out->hash);
 }
 
 enum db_rc key_create(struct db *db, struct arena *a, const char *name, const char *scopes, const char *tenant_id,
@@ -57,16 +60,16 @@ enum db_rc key_create(struct db *db, struct arena *a, const char *name, const ch
 {
     SQL(insert, "INSERT INTO api_keys (id, tenant_id, name, prefix, key_hash, scopes, owner_id, created_by, expires_at,"
                 " created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)");
-    key_text_new(text);
-    char prefix[9], hash[SHA256_HEX_SIZE], now[TIME_TEXT_SIZE];
-    snprintf(prefix, sizeof prefix, "%.8s", text + sizeof key_prefix - 1);
-    sha256_hex(text, API_KEY_SIZE - 1, hash);
+    struct api_key_text key;
+    char now[TIME_TEXT_SIZE];
+    key_make(&key);
+    memcpy(text, key.text, sizeof key.text);
     time_format(clock_ms(), now);
     char *fresh = arena_alloc(a, UUID_SIZE);
     uuid_new(fresh);
     *id = fresh;
-    return db_exec(db, &insert, "tttttttttt", fresh, tenant_id, name, prefix, hash, scopes, owner_id, created_by,
-                   expires_at, now);
+    return db_exec(db, &insert, "tttttttttt", fresh, tenant_id, name, key.prefix, key.hash, scopes, owner_id,
+                   created_by, expires_at, now);
 }
 
 enum db_rc key_revoke(struct db *db, const char *id)
@@ -75,6 +78,37 @@ enum db_rc key_revoke(struct db *db, const char *id)
     char now[TIME_TEXT_SIZE];
     time_format(clock_ms(), now);
     return db_exec(db, &revoke, "tt", id, now);
+}
+
+enum db_rc key_look(struct db *db, const char *id, const char *tenant_id, bool *revoked)
+{
+    SQL(look, "SELECT revoked FROM api_keys WHERE id = ?1 AND (?2 IS NULL OR tenant_id = ?2)");
+    struct db_stmt *s = db_query(db, &look, "tt", id, tenant_id);
+    enum db_rc rc = db_next(s);
+    if (rc == DB_ROW)
+        *revoked = db_int(s, 0) != 0;
+    db_reset(s);
+    return rc;
+}
+
+enum db_rc key_each(struct db *db, void (*each)(void *ctx, const struct key_line *k), void *ctx)
+{
+    SQL(all, "SELECT k.id, k.name, k.prefix, k.scopes, t.slug, k.owner_id, k.expires_at, k.revoked"
+             " FROM api_keys k LEFT JOIN tenants t ON t.id = k.tenant_id ORDER BY k.created_at DESC, k.id DESC");
+    struct db_stmt *s = db_query(db, &all, "");
+    enum db_rc rc;
+    while ((rc = db_next(s)) == DB_ROW)
+        each(ctx, &(struct key_line){
+                      .id = db_peek(s, 0, NULL),
+                      .name = db_peek(s, 1, NULL),
+                      .prefix = db_peek(s, 2, NULL),
+                      .scopes = db_peek(s, 3, NULL),
+                      .tenant = db_peek(s, 4, NULL),
+                      .owner_id = db_peek(s, 5, NULL),
+                      .expires_at = db_peek(s, 6, NULL),
+                      .revoked = db_int(s, 7) != 0,
+                  });
+    return rc;
 }
 
 static enum db_rc tenant_row(struct db_stmt *s, struct arena *a, struct tenant *out)

@@ -19,11 +19,25 @@ enum db_rc key_find(struct db *db, struct arena *a, const char *hash, struct api
 /* Notes the use; at most once a minute per key (the caller looks at last_used_at). */
 enum db_rc key_touch(struct db *db, const char *id);
 /* Creates a key. text gets the 39 characters, shown once. scopes: JSON array text. expires_at may be NULL. */
-enum { API_KEY_SIZE = 40 };
+enum { API_KEY_SIZE = 40, API_KEY_PREFIX_SIZE = 9, API_KEY_HASH_SIZE = 65 };
+struct api_key_text {
+    char text[API_KEY_SIZE], prefix[API_KEY_PREFIX_SIZE], hash[API_KEY_HASH_SIZE];
+};
+/* A new key and what is stored of it. */
+void key_make(struct api_key_text *out);
 enum db_rc key_create(struct db *db, struct arena *a, const char *name, const char *scopes, const char *tenant_id,
                       const char *owner_id, const char *created_by, const char *expires_at, char text[API_KEY_SIZE],
                       const char **id);
 enum db_rc key_revoke(struct db *db, const char *id);
+/* A key by id, whatever its state. tenant_id NULL: any key, system-level ones included. DB_ROW found, DB_OK not. */
+enum db_rc key_look(struct db *db, const char *id, const char *tenant_id, bool *revoked);
+
+struct key_line {
+    const char *id, *name, *prefix, *scopes, *tenant, *owner_id, *expires_at; /* tenant: slug; NULL where unset */
+    bool revoked;
+};
+/* Calls each for every key, newest first; text lives until it returns. */
+enum db_rc key_each(struct db *db, void (*each)(void *ctx, const struct key_line *k), void *ctx);
 
 struct tenant {
     const char *id, *slug, *name, *status;

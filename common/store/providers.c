@@ -38,3 +38,13 @@ enum db_rc provider_put(struct db *db, struct arena *a, const char *tenant_id, c
     return db_exec(db, &put, "tttttttbt", id, tenant_id, in->name, in->provider_type, in->api_base, in->api_key,
                    in->settings, (int)in->enabled, now);
 }
+
+enum db_rc provider_type_taken(struct db *db, const char *tenant_id, const char *type, const char *except, bool *taken)
+{
+    SQL(find, "SELECT 1 FROM llm_providers WHERE tenant_id = ?1 AND provider_type = ?2 AND id IS NOT ?3 LIMIT 1");
+    struct db_stmt *s = db_query(db, &find, "ttt", tenant_id, type, except);
+    enum db_rc rc = db_next(s);
+    *taken = rc == DB_ROW;
+    db_reset(s);
+    return rc == DB_ROW ? DB_OK : rc;
+}

@@ -52,7 +52,7 @@ enum field_flags {
     FIELD_CREATE_ONLY = 4,  /* ignored in updates */
     FIELD_NULLABLE = 8,     /* SQL NULL and JSON null; without it null means the preset */
     FIELD_NO_NULL = 16,     /* null is 400 on update although the field is optional */
-    FIELD_OMIT = 32,        /* left out of answers when null, "", {}, [] or false */
+    FIELD_OMIT = 32,        /* left out of answers when null, "", {}, [] or false; when nullable: only when null */
     FIELD_HIDDEN = 64,      /* never in answers */
     FIELD_ADMIN = 128,      /* only admins may change it to something other than its preset (403) */
     FIELD_BYTES = 256,      /* max counts bytes */

@@ -14,6 +14,8 @@ static bool left_out(const struct field *f, const struct db_value *v)
         return true;
     if (!(f->flags & FIELD_OMIT))
         return false;
+    if (f->flags & FIELD_NULLABLE)
+        return v->type == DB_NULL; /* null is the "nothing" of such a field */
     switch (v->type) {
     case DB_TEXT:
         return v->text[0] == '\0' || strcmp(v->text, "{}") == 0 || strcmp(v->text, "[]") == 0;

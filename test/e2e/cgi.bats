@@ -1,4 +1,4 @@
-# The same programs as plain CGI under lighttpd's mod_cgi: a process a request, no serve, everything shared is in the home.
+# The same programs as plain CGI under lighttpd's mod_cgi: a process a request, no serve; what is shared is in the home.
 
 load helper
 
@@ -80,9 +80,9 @@ CONF
 }
 
 @test "a stream: deltas one by one, ended once, the offline model too" {
-    local times
+    local times text='@upstream tokens=6,pace=150'
     request_options
-    mapfile -t times < <(curl -sS -N "${options[@]}" --data-binary "$(stream_body '@upstream tokens=6,pace=150' goclaw:plain)" \
+    mapfile -t times < <(curl -sS -N "${options[@]}" --data-binary "$(stream_body "$text" goclaw:plain)" \
         "$GATEWAY/v1/chat/completions" | while IFS= read -r line; do case $line in data:*) now_ms ;; esac done)
     [ $((times[-1] - times[0])) -ge 700 ] || fail "the frames came together: ${times[*]}"
     sse "$(stream_body '@upstream tokens=4' goclaw:plain)"
@@ -112,8 +112,9 @@ together() {
     upstream_reset
     for key; do
         n=$((n + 1))
-        curl -sS -m 20 -o /dev/null -w '%{http_code}\n' -H "Authorization: Bearer $TOKEN" -H "X-GoClaw-Session-Key: $key" \
-            -d "$(chat_body "@upstream delay=300,text=turn$n" goclaw:plain)" "$GATEWAY/v1/chat/completions" \
+        curl -sS -m 20 -o /dev/null -w '%{http_code}\n' -H "Authorization: Bearer $TOKEN" \
+            -H "X-GoClaw-Session-Key: $key" -d "$(chat_body "@upstream delay=300,text=turn$n" goclaw:plain)" \
+            "$GATEWAY/v1/chat/completions" \
             >"$BATS_TEST_TMPDIR/code$n" 3>&- &
     done
     wait
@@ -124,8 +125,9 @@ together() {
 @test "requests of one session take turns, of two sessions they do not" {
     assert_equal "$(together same same same)" " 3 200, 1 at a time"
     assert_equal "$(together one two)" " 2 200, 2 at a time"
-    assert_equal "$(sql "SELECT group_concat(role) FROM (SELECT m.role FROM messages m JOIN sessions s ON s.id = m.session_id
-        WHERE s.key LIKE '%:same' ORDER BY m.seq)")" user,assistant,user,assistant,user,assistant
+    assert_equal "$(sql "SELECT group_concat(role) FROM (SELECT m.role FROM messages m
+        JOIN sessions s ON s.id = m.session_id WHERE s.key LIKE '%:same' ORDER BY m.seq)")" \
+        user,assistant,user,assistant,user,assistant
 }
 
 @test "a killed process does not keep its session" {

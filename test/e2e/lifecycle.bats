@@ -216,7 +216,8 @@ config_set() {
         --data-binary "$(chat_body 'interrupted-2 @upstream stall=headers' goclaw:plain)" \
         "$GATEWAY/v1/chat/completions" >"$BATS_TEST_TMPDIR/plain.code" 3>&- &
     local plain_client=$!
-    running() { [ "$(sql "SELECT count(*) FROM traces WHERE status = 'running' AND input_preview LIKE 'interrupted-%'")" = 2 ]; }
+    running() { [ "$(sql "SELECT count(*) FROM traces
+        WHERE status = 'running' AND input_preview LIKE 'interrupted-%'")" = 2 ]; }
     wait_until 3 running
     transfers 20 "$(chat_body 'after @upstream tokens=1' goclaw:plain)"
     kill -KILL "$(pid_of chat-worker)"
@@ -224,12 +225,15 @@ config_set() {
     assert_equal "$(sort "$BATS_TEST_TMPDIR/codes" | uniq -c | tr -s ' ')" " 20 200"
     wait $stream_client || true
     wait $plain_client
-    [[ $(cat "$BATS_TEST_TMPDIR/plain.code") == 50? ]] || fail "the plain client got $(cat "$BATS_TEST_TMPDIR/plain.code")"
+    local code
+    code=$(cat "$BATS_TEST_TMPDIR/plain.code")
+    [[ $code == 50? ]] || fail "the plain client got $code"
     jq -e '.error.code and .error.message' "$BATS_TEST_TMPDIR/plain"
     refute grep -q '"finish_reason":"stop"' "$BATS_TEST_TMPDIR/interrupted-1"
     interrupted() { [ "$(sql "SELECT group_concat(DISTINCT status || ' ' || error) FROM traces
         WHERE input_preview LIKE 'interrupted-%'")" = "error interrupted" ]; }
-    wait_until 8 interrupted || fail "$(sql "SELECT status, error FROM traces WHERE input_preview LIKE 'interrupted-%'")"
+    wait_until 8 interrupted ||
+        fail "$(sql "SELECT status, error FROM traces WHERE input_preview LIKE 'interrupted-%'")"
     api GET '/v1/runs?limit=200'
     jq_eq '[.runs[] | select(.status == "running")] | length' 0
     no_orphans
@@ -257,7 +261,8 @@ config_set() {
         "$(stream_body 'ack @upstream tokens=3,pace=20' goclaw:plain)"
     transfer 8 3>&- &
     local load=$!
-    enough() { [ "$(sql "SELECT count(*) FROM traces WHERE input_preview LIKE 'ack%' AND status = 'completed'")" -ge 60 ]; }
+    enough() { [ "$(sql "SELECT count(*) FROM traces
+        WHERE input_preview LIKE 'ack%' AND status = 'completed'")" -ge 60 ]; }
     wait_until 15 enough
     kill -KILL "$(serve_pid)"
     wait_until 2 no_gateway_processes || fail "left: $(gateway_processes)"

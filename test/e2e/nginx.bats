@@ -17,7 +17,8 @@ teardown_file() {
 
 # example PORT: tools/examples/nginx.conf with this test's address and home, without TLS.
 example() {
-    sed -e "s|listen 443 ssl http2;|listen 127.0.0.1:$1;|" -e '/ssl_certificate/d' -e "s|/var/lib/clawgate|$GATEWAY_HOME|" \
+    sed -e "s|listen 443 ssl http2;|listen 127.0.0.1:$1;|" -e '/ssl_certificate/d' \
+        -e "s|/var/lib/clawgate|$GATEWAY_HOME|" \
         -e "s|/var/log/nginx/clawgate.log|$NGINX_DIR/access.log|" "$ROOT/tools/examples/nginx.conf"
 }
 
@@ -32,7 +33,8 @@ nginx_start() {
     mkdir -p "$NGINX_DIR"
     cp /etc/nginx/fastcgi_params "$NGINX_DIR/"
     example "$port" >"$NGINX_DIR/clawgate.conf"
-    example "$lenient" | sed -e '/^log_format/d' -e 's/^server {/&\n    underscores_in_headers on;/' >"$NGINX_DIR/lenient.conf"
+    example "$lenient" |
+        sed -e '/^log_format/d' -e 's/^server {/&\n    underscores_in_headers on;/' >"$NGINX_DIR/lenient.conf"
     cat >"$NGINX_DIR/nginx.conf" <<CONF
 daemon off;
 master_process off;
@@ -161,12 +163,17 @@ frame_times() {
     done
     curl -sS -m 1 -o /dev/null "${options[@]}" --data-binary "$(chat_body 'gone-3 @upstream stall=headers' goclaw:plain)" \
         "$base/v1/chat/completions" 2>/dev/null || true
-    cancelled() { [ "$(sql "SELECT group_concat(status) FROM traces WHERE input_preview LIKE 'gone-%'")" = "cancelled,cancelled,cancelled" ]; }
-    wait_until 2 cancelled || fail "$(sql "SELECT input_preview, status FROM traces WHERE input_preview LIKE 'gone-%'")"
+    ends() { sql "SELECT group_concat(status) FROM traces WHERE input_preview LIKE 'gone-%'"; }
+    cancelled() { [ "$(ends)" = cancelled,cancelled,cancelled ]; }
+    wait_until 2 cancelled || fail "$(ends)"
 }
 
 @test "bodies of several megabytes pass, those above the limit are 413 in the envelope" {
-    { printf '{"messages":[{"role":"user","content":"/echo big"}],"pad":"'; head -c 5000000 /dev/zero | tr '\0' a; printf '"}'; } >"$BATS_TEST_TMPDIR/big"
+    {
+        printf '{"messages":[{"role":"user","content":"/echo big"}],"pad":"'
+        head -c 5000000 /dev/zero | tr '\0' a
+        printf '"}'
+    } >"$BATS_TEST_TMPDIR/big"
     api POST /v1/chat/completions "@$BATS_TEST_TMPDIR/big"
     assert_status 200
     head -c 10485761 /dev/zero | tr '\0' ' ' >"$BATS_TEST_TMPDIR/big"

@@ -1,4 +1,4 @@
-# The official OpenAI client against a real gateway (contract 03 §1.10, §1.12); the cases are in test/npm/sdk_test.mjs.
+# The official OpenAI client against a real gateway (contract 03 §1.10, §1.12). The cases are in test/npm/sdk_test.mjs.
 
 load helper
 
@@ -24,6 +24,11 @@ sdk() {
 
 runs_of() {
     sql "SELECT count(*) FROM traces WHERE input_preview LIKE '$1%'"
+}
+
+# The completion id that the only run of a mark has.
+completion_of() {
+    sql "SELECT 'chatcmpl-' || replace(run_id, '-', '') FROM traces WHERE input_preview LIKE '$1%'"
 }
 
 status_of() {
@@ -129,13 +134,13 @@ ends_as() {
 @test "an answer that got lost: the SDK's retry gets the stored one, one run" {
     sdk lost_answer 'lost-1 @upstream text=kept'
     assert_equal "$(runs_of lost-1)" 1
-    assert_equal "$output" "chatcmpl-$(sql "SELECT replace(run_id, '-', '') FROM traces WHERE input_preview LIKE 'lost-1%'")"
+    assert_output "$(completion_of lost-1)"
 }
 
 @test "a connection lost while the run goes on: 503 after five seconds, then the stored answer, one run" {
     sdk lost_while_running 'lost-2 @upstream delay=2500'
     assert_equal "$(runs_of lost-2)" 1
-    assert_equal "$output" "chatcmpl-$(sql "SELECT replace(run_id, '-', '') FROM traces WHERE input_preview LIKE 'lost-2%'")"
+    assert_output "$(completion_of lost-2)"
 }
 
 @test "a client whose own time limit is over has left: the repetition is a new run" {
