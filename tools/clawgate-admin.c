@@ -328,8 +328,9 @@ static enum db_rc tenant_job(struct db *db, void *arg)
     struct admin *ad = arg;
     const char *slug = ad->o.positional, *id;
     enum db_rc rc = tenant_create(db, ad->a, ad->o.name ? ad->o.name : slug, slug, &id);
-    bool made = rc != DB_OK || tenant_dir_make(ad->a, ad->config->workspace, ad->config->data_dir, slug) == TENANT_DIR_MADE;
-    return made ? rc : DB_FULL;
+    if (rc != DB_OK)
+        return rc;
+    return tenant_dir_make(ad->a, ad->config->workspace, ad->config->data_dir, slug) == TENANT_DIR_MADE ? DB_OK : DB_FULL;
 }
 
 static int cmd_tenant_create(struct admin *ad)

@@ -182,7 +182,10 @@ static bool workspace_check(struct edit *e)
 
 bool agent_check(struct edit *e)
 {
-    return e->action == EDIT_DELETE || (description_keep(e) && status_check(e) && workspace_check(e));
+    if (e->action == EDIT_DELETE)
+        return true;
+    edit_set_int(e, "restrict_to_workspace", 1); /* rows made elsewhere may say otherwise */
+    return description_keep(e) && status_check(e) && workspace_check(e);
 }
 
 bool agent_follow(struct edit *e)

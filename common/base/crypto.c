@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 
 #include "base/arena.h"
 #include "base/id.h"
@@ -12,13 +13,59 @@ enum { NONCE_SIZE = 12, TAG_SIZE = 16, KEY_SIZE = 32, PLAIN_MAX = 16 << 20 };
 static const char prefix[] = "aes-gcm:";
 enum { PREFIX_LEN = sizeof prefix - 1 };
 
+/* Looked up once: a look-up takes locks that all threads share. Digests have one context a thread; a cipher's
+ * context goes after each use, because it holds the key. */
+static struct {
+    pthread_once_t once;
+    pthread_key_t context; /* EVP_MD_CTX of the thread */
+    EVP_MD *sha256;
+    EVP_CIPHER *aes_gcm;
+} found = {.once = PTHREAD_ONCE_INIT};
+
+static _Noreturn void digest_failed(void)
+{
+    log_event(LOG_ERROR, 1003, "crypto.digest_failed", LOG_END);
+    abort();
+}
+
+static void free_context(void *ctx)
+{
+    EVP_MD_CTX_free(ctx);
+}
+
+static void find_algorithms(void)
+{
+    found.sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+    found.aes_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    if (!found.sha256 || !found.aes_gcm || pthread_key_create(&found.context, free_context) != 0)
+        digest_failed();
+}
+
+static EVP_MD_CTX *digest_context(void)
+{
+    pthread_once(&found.once, find_algorithms);
+    EVP_MD_CTX *ctx = pthread_getspecific(found.context);
+    if (ctx)
+        return ctx;
+    ctx = EVP_MD_CTX_new();
+    if (!ctx || pthread_setspecific(found.context, ctx) != 0)
+        digest_failed();
+    return ctx;
+}
+
+static const EVP_CIPHER *cipher(void)
+{
+    pthread_once(&found.once, find_algorithms);
+    return found.aes_gcm;
+}
+
 void sha256(const void *p, size_t n, unsigned char out[SHA256_SIZE])
 {
     /* Fails only without memory; going on with an unset digest could let a wrong secret pass. */
-    if (EVP_Digest(n ? p : "", n, out, NULL, EVP_sha256(), NULL) != 1) {
-        log_event(LOG_ERROR, 1003, "crypto.digest_failed", LOG_END);
-        abort();
-    }
+    EVP_MD_CTX *ctx = digest_context();
+    if (EVP_DigestInit_ex2(ctx, found.sha256, NULL) != 1 || EVP_DigestUpdate(ctx, n ? p : "", n) != 1 ||
+        EVP_DigestFinal_ex(ctx, out, NULL) != 1)
+        digest_failed();
 }
 
 void sha256_hex(const void *p, size_t n, char out[SHA256_HEX_SIZE])
@@ -96,7 +143,7 @@ static bool seal(const unsigned char key[KEY_SIZE], const char *plain, size_t n,
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     int got = 0, last = 0;
     unsigned char *body = out + NONCE_SIZE;
-    bool ok = ctx && EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, out) == 1 &&
+    bool ok = ctx && EVP_EncryptInit_ex2(ctx, cipher(), key, out, NULL) == 1 &&
               EVP_EncryptUpdate(ctx, body, &got, (const unsigned char *)plain, (int)n) == 1 &&
               EVP_EncryptFinal_ex(ctx, body + got, &last) == 1 &&
               EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_SIZE, body + n) == 1;
@@ -110,7 +157,7 @@ static bool unseal(const unsigned char key[KEY_SIZE], unsigned char *sealed, siz
     size_t body = n - NONCE_SIZE - TAG_SIZE;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     int got = 0, last = 0;
-    bool ok = ctx && EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, sealed) == 1 &&
+    bool ok = ctx && EVP_DecryptInit_ex2(ctx, cipher(), key, sealed, NULL) == 1 &&
               EVP_DecryptUpdate(ctx, out, &got, sealed + NONCE_SIZE, (int)body) == 1 &&
               EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_SIZE, sealed + NONCE_SIZE + body) == 1 &&
               EVP_DecryptFinal_ex(ctx, out + got, &last) == 1;

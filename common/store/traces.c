@@ -94,10 +94,10 @@ enum db_rc traces_running_workers(struct db *db, int64_t *workers, size_t max, s
 
 enum db_rc traces_prune(struct db *db, const char *before, int64_t max, int64_t *count)
 {
-    /* Rows are numbered as runs begin, so the oldest come first without an index of their own. */
-    SQL(spans, "DELETE FROM spans WHERE trace_id IN (SELECT id FROM traces WHERE rowid IN"
-               " (SELECT rowid FROM traces ORDER BY rowid LIMIT ?2) AND start_time < ?1)");
-    SQL(traces, "DELETE FROM traces WHERE rowid IN (SELECT rowid FROM traces ORDER BY rowid LIMIT ?2)"
+    /* Ids begin with their time, so the oldest come first without an index of their own. */
+    SQL(spans, "DELETE FROM spans WHERE trace_id IN (SELECT id FROM traces WHERE id IN"
+               " (SELECT id FROM traces ORDER BY id LIMIT ?2) AND start_time < ?1)");
+    SQL(traces, "DELETE FROM traces WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT ?2)"
                 " AND start_time < ?1");
     enum db_rc rc = db_exec(db, &spans, "ti", before, max);
     if (rc == DB_OK)

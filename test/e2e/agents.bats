@@ -98,6 +98,10 @@ rejects() {
     local made=$body
     takes 'id: "x", owner_id: "eve", restrict_to_workspace: false, summon_error: "x", tenant_id: null, unknown: 1'
     jq_eq 'del(.ok)' "$made"
+    # What came from elsewhere is put right by the first change.
+    sqlite3 "$DATABASE" '.timeout 5000' "UPDATE agents SET restrict_to_workspace = 0 WHERE agent_key = 'one'"
+    takes ''
+    jq_eq .restrict_to_workspace true
 }
 
 @test "every field at its limit, and one past it" {

@@ -18,6 +18,8 @@ bats_load_library bats-assert
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${CLAWGATE_BUILD:-$ROOT/build}
 PATH=$PATH:/usr/sbin
+# Tests write characters beyond ASCII; a machine may have no locale set.
+export LC_ALL=C.UTF-8
 # Sanitizer builds need longer for everything; timing limits are multiplied by this.
 SLOWER=${CLAWGATE_TEST_SLOWER:-1}
 
