@@ -1,4 +1,4 @@
-/* JSON in: a strict gate in front of json-c, and typed readers.
+/* JSON in: a strict gate, json-c's objects behind it, and typed readers.
  *
  * Guarantees of json_parse (contract 01 §2.5):
  *  1. The text is valid UTF-8, without NUL, neither raw nor as an escape.
@@ -28,10 +28,11 @@ struct json_fault {
     size_t offset;      /* byte where it was noticed */
 };
 
-/* The gate alone: true when json-c may see the text. Pure; fuzzed. values_max 0 = JSON_VALUES_MAX. */
+/* The gate alone: true when the text is what is guaranteed above. Pure; fuzzed. values_max 0 = JSON_VALUES_MAX. */
 bool json_gate(const char *text, size_t len, size_t values_max, struct json_fault *fault);
-/* Gate plus json-c. The result lives as long as the arena. NULL with *fault filled on refusal; a text that is
- * only `null` counts as refused, because json-c has no object for it. fault may be NULL here and in the gate. */
+/* Gate, then json-c's objects built from the text. The result lives as long as the arena. NULL with *fault filled on
+ * refusal; a text that is only `null` counts as refused, because json-c has no object for it. fault may be NULL here
+ * and in the gate. */
 json_object *json_parse(struct arena *a, const char *text, size_t len, size_t values_max, struct json_fault *fault);
 /* As json_parse, without an arena: the caller owns the result (json_object_put). */
 json_object *json_parse_owned(const char *text, size_t len, size_t values_max, struct json_fault *fault);

@@ -281,7 +281,7 @@ static bool take_key(struct gate *g, enum state *next)
         return refuse(g, "object key must be a string in double quotes");
     if (!take_string(g))
         return false;
-    switch (json_keys_add(&g->keys, g->serial[g->depth - 1], (size_t)(key - g->text))) {
+    switch (json_keys_add(&g->keys, g->serial[g->depth - 1], (size_t)(key - g->text), (size_t)(g->at - 1 - key))) {
     case JSON_KEYS_ADDED:
         break;
     case JSON_KEYS_TWICE:

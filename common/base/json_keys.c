@@ -1,5 +1,6 @@
 #include "base/json_keys.h"
 
+#include <endian.h>
 #include <pthread.h>
 #include <stdbool.h>
 
@@ -80,15 +81,19 @@ static void sip_word(uint64_t v[4], uint64_t word)
     v[0] ^= word;
 }
 
-static uint64_t hash_key(uint32_t object, const char *key)
+/* The last word has the bytes left over below the length. */
+static uint64_t sip_end(uint64_t v[4], uint64_t word, uint64_t n)
 {
-    uint64_t v[4] = {
-        seed[0] ^ UINT64_C(0x736f6d6570736575),
-        seed[1] ^ UINT64_C(0x646f72616e646f6d),
-        seed[0] ^ UINT64_C(0x6c7967656e657261),
-        seed[1] ^ UINT64_C(0x7465646279746573),
-    };
-    sip_word(v, object);
+    sip_word(v, word | n << 56);
+    v[2] ^= 0xFF;
+    sip_round(v);
+    sip_round(v);
+    sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static uint64_t hash_escaped(uint64_t v[4], const char *key)
+{
     struct reader r = {.at = key};
     uint64_t word = 0;
     uint64_t n = 0;
@@ -99,12 +104,34 @@ static uint64_t hash_key(uint32_t object, const char *key)
             word = 0;
         }
     }
-    sip_word(v, word | n << 56);
-    v[2] ^= 0xFF;
-    sip_round(v);
-    sip_round(v);
-    sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return sip_end(v, word, n);
+}
+
+/* The same for a key that stands for itself, a word at a step. */
+static uint64_t hash_plain(uint64_t v[4], const char *key, size_t len)
+{
+    uint64_t word;
+    size_t i = 0;
+    for (; len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, key + i, sizeof word);
+        sip_word(v, le64toh(word));
+    }
+    word = 0;
+    for (size_t shift = 0; i < len; i++, shift += 8)
+        word |= (uint64_t)(unsigned char)key[i] << shift;
+    return sip_end(v, word, len);
+}
+
+static uint64_t hash_key(uint32_t object, const char *key, size_t len)
+{
+    uint64_t v[4] = {
+        seed[0] ^ UINT64_C(0x736f6d6570736575),
+        seed[1] ^ UINT64_C(0x646f72616e646f6d),
+        seed[0] ^ UINT64_C(0x6c7967656e657261),
+        seed[1] ^ UINT64_C(0x7465646279746573),
+    };
+    sip_word(v, object);
+    return memchr(key, '\\', len) ? hash_escaped(v, key) : hash_plain(v, key, len);
 }
 
 void json_keys_init(struct json_keys *k, const char *text)
@@ -150,12 +177,12 @@ static bool grow(struct json_keys *k)
     return true;
 }
 
-enum json_keys_result json_keys_add(struct json_keys *k, uint32_t object, size_t offset)
+enum json_keys_result json_keys_add(struct json_keys *k, uint32_t object, size_t offset, size_t len)
 {
     if (k->count * 2 >= k->size && !grow(k))
         return JSON_KEYS_NO_MEMORY;
     const char *key = k->text + offset;
-    uint64_t hash = hash_key(object, key);
+    uint64_t hash = hash_key(object, key, len);
     struct json_key *slot = &k->slots[hash & (k->size - 1)];
     for (; slot->object; slot = next_slot(k, slot))
         if (slot->hash == hash && slot->object == object && same_key(k->text + slot->offset, key))

@@ -34,7 +34,7 @@ enum json_keys_result { JSON_KEYS_ADDED, JSON_KEYS_TWICE, JSON_KEYS_NO_MEMORY };
 
 void json_keys_init(struct json_keys *k, const char *text);
 void json_keys_release(struct json_keys *k);
-/* Compares after unescaping. offset as in struct json_key. */
-enum json_keys_result json_keys_add(struct json_keys *k, uint32_t object, size_t offset);
+/* Compares after unescaping. offset as in struct json_key; len: up to the closing quote, escapes as they stand. */
+enum json_keys_result json_keys_add(struct json_keys *k, uint32_t object, size_t offset, size_t len);
 
 #endif

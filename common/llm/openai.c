@@ -54,15 +54,19 @@ static void on_tick(struct http_call *h)
         sink->tick(sink->ctx);
 }
 
-static const char *key_header(const struct wire_call *call, const struct openai_target *t)
+const char *openai_key_header(struct arena *a, const struct llm_provider *p, bool azure)
 {
-    const struct llm_provider *p = call->provider;
     const char *key = p->api_key ? p->api_key : "";
     if (!*key && strcmp(p->type, "ollama") == 0)
         key = "ollama";
     if (!*key)
         return NULL;
-    return arena_printf(call->arena, t->azure ? "api-key: %s" : "Authorization: Bearer %s", key);
+    return arena_printf(a, azure ? "api-key: %s" : "Authorization: Bearer %s", key);
+}
+
+bool openai_private_allowed(const struct llm_provider *p, const char *url)
+{
+    return p->private_allowed || (strcmp(p->type, "ollama") == 0 && outbound_url_is_loopback(url));
 }
 
 static void judge(struct attempt *at, const struct http_call *h)
@@ -117,15 +121,14 @@ void openai_try(const struct wire_call *call, struct wire_result *result)
     }
     const char *headers[] = {"Content-Type: application/json",
                              target.streams ? "Accept: text/event-stream" : "Accept: application/json",
-                             key_header(call, &target), NULL};
+                             openai_key_header(call->arena, call->provider, target.azure), NULL};
     struct attempt at = {.call = call, .result = result};
-    bool ollama = strcmp(call->provider->type, "ollama") == 0;
     struct http_call h = {
         .url = target.url,
         .headers = headers,
         .body = buf_str(&body),
         .body_len = body.len,
-        .private_allowed = call->provider->private_allowed || (ollama && outbound_url_is_loopback(target.url)),
+        .private_allowed = openai_private_allowed(call->provider, target.url),
         .stream = target.streams,
         .cancel = call->cancel,
         .on_body = on_body,

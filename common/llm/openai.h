@@ -16,8 +16,21 @@ struct openai_target {
     bool streams; /* false when this provider cannot stream what is asked for */
 };
 
+/* A provider's base URL, taken apart. */
+struct openai_base {
+    const char *root;  /* without trailing slashes */
+    const char *query; /* "?…", or "" */
+    char host[256];
+    bool azure;
+};
+
 /* false when the provider has no usable base URL. */
+bool openai_base(struct arena *a, const struct llm_provider *p, struct openai_base *b);
 bool openai_target(struct arena *a, const struct llm_provider *p, const struct llm_request *r, struct openai_target *t);
+/* The header line that carries the key; NULL when there is none to send. */
+const char *openai_key_header(struct arena *a, const struct llm_provider *p, bool azure);
+/* May this provider reach private addresses at url? Ollama always may on this machine (contract 04 §0.1). */
+bool openai_private_allowed(const struct llm_provider *p, const char *url);
 /* The request body. false when it is larger than out may hold. */
 bool openai_request(struct buf *out, const struct openai_target *t, const struct wire_call *call);
 

@@ -43,28 +43,36 @@ static bool refuses_sampling(const char *model)
     return starts_any(model_base(model), families);
 }
 
-bool openai_target(struct arena *a, const struct llm_provider *p, const struct llm_request *r, struct openai_target *t)
+bool openai_base(struct arena *a, const struct llm_provider *p, struct openai_base *b)
 {
     const struct llm_type *type = llm_type_find(p->type);
-    const char *base = p->base_url && *p->base_url ? p->base_url : type ? type->base_url : NULL;
-    char host[256];
-    if (!base || !outbound_url_host(base, host, sizeof(host)))
+    const char *url = p->base_url && *p->base_url ? p->base_url : type ? type->base_url : NULL;
+    if (!url || !outbound_url_host(url, b->host, sizeof(b->host)))
         return false;
-    size_t len = strcspn(base, "?");
-    const char *query = base + len;
-    while (len > 0 && base[len - 1] == '/')
+    size_t len = strcspn(url, "?");
+    b->query = url + len;
+    while (len > 0 && url[len - 1] == '/')
         len--;
+    b->root = arena_strndup(a, url, len);
+    b->azure = strstr(b->host, "azure.com") != NULL;
+    return true;
+}
+
+bool openai_target(struct arena *a, const struct llm_provider *p, const struct llm_request *r, struct openai_target *t)
+{
+    struct openai_base base;
+    if (!openai_base(a, p, &base))
+        return false;
     bool ollama = strcmp(p->type, "ollama") == 0 || strcmp(p->type, "ollama_cloud") == 0;
     const char *path = strcmp(p->type, "minimax_native") == 0 ? "/text/chatcompletion_v2" : "/chat/completions";
-    const char *root = arena_strndup(a, base, len);
-    const char *version = ollama && !ends(root, "/v1") ? "/v1" : "";
+    const char *version = ollama && !ends(base.root, "/v1") ? "/v1" : "";
     *t = (struct openai_target){
-        .url = arena_printf(a, "%s%s%s%s", root, version, path, query),
-        .native = strcmp(host, "api.openai.com") == 0,
-        .azure = strstr(host, "azure.com") != NULL,
-        .gemini = strcmp(p->type, "gemini_native") == 0 || strcmp(host, "generativelanguage.googleapis.com") == 0,
-        .mistral = strcmp(p->type, "mistral") == 0 || strcmp(host, "api.mistral.ai") == 0,
-        .together = ends(host, "together.xyz") || ends(host, "together.ai"),
+        .url = arena_printf(a, "%s%s%s%s", base.root, version, path, base.query),
+        .native = strcmp(base.host, "api.openai.com") == 0,
+        .azure = base.azure,
+        .gemini = strcmp(p->type, "gemini_native") == 0 || strcmp(base.host, "generativelanguage.googleapis.com") == 0,
+        .mistral = strcmp(p->type, "mistral") == 0 || strcmp(base.host, "api.mistral.ai") == 0,
+        .together = ends(base.host, "together.xyz") || ends(base.host, "together.ai"),
         .streams = r->stream && !(strcmp(p->type, "dashscope") == 0 && r->tool_count > 0),
     };
     return true;

@@ -50,6 +50,8 @@ struct provider {
     bool enabled;
 };
 enum db_rc provider_find(struct db *db, struct arena *a, const char *tenant_id, const char *name, struct provider *out);
+/* By canonical UUID. DB_ROW found, DB_OK not. */
+enum db_rc provider_by_id(struct db *db, struct arena *a, const char *tenant_id, const char *id, struct provider *out);
 /* Inserts or replaces by name (tools/clawgate provider set). */
 enum db_rc provider_put(struct db *db, struct arena *a, const char *tenant_id, const struct provider *in);
 

@@ -2,11 +2,10 @@
 #include "base/id.h"
 #include "store/agents.h"
 
-enum db_rc provider_find(struct db *db, struct arena *a, const char *tenant_id, const char *name, struct provider *out)
+#define SELECT_PROVIDER "SELECT id, name, provider_type, api_base, api_key, settings, enabled FROM llm_providers"
+
+static enum db_rc read_one(struct db_stmt *s, struct arena *a, struct provider *out)
 {
-    SQL(find, "SELECT id, name, provider_type, api_base, api_key, settings, enabled FROM llm_providers"
-              " WHERE tenant_id = ?1 AND name = ?2");
-    struct db_stmt *s = db_query(db, &find, "tt", tenant_id, name);
     enum db_rc rc = db_next(s);
     if (rc != DB_ROW)
         return rc;
@@ -21,6 +20,18 @@ enum db_rc provider_find(struct db *db, struct arena *a, const char *tenant_id, 
     };
     db_reset(s);
     return DB_ROW;
+}
+
+enum db_rc provider_find(struct db *db, struct arena *a, const char *tenant_id, const char *name, struct provider *out)
+{
+    SQL(find, SELECT_PROVIDER " WHERE tenant_id = ?1 AND name = ?2");
+    return read_one(db_query(db, &find, "tt", tenant_id, name), a, out);
+}
+
+enum db_rc provider_by_id(struct db *db, struct arena *a, const char *tenant_id, const char *id, struct provider *out)
+{
+    SQL(find, SELECT_PROVIDER " WHERE tenant_id = ?1 AND id = ?2");
+    return read_one(db_query(db, &find, "tt", tenant_id, id), a, out);
 }
 
 enum db_rc provider_put(struct db *db, struct arena *a, const char *tenant_id, const struct provider *in)

@@ -1,4 +1,4 @@
-# /v1/agents: create, read, change, delete; whose an agent is and who may see it (contract 02 §2 to §4).
+# Agents, /v1/agents: create, read, change, delete; whose an agent is and who may see it (contract 02 §2 to §4).
 
 load helper
 
@@ -214,7 +214,7 @@ EOF
     local dir=$GATEWAY_HOME/workspace path
     create '"agent_key":"one"'
     for path in / /etc "$dir" "$dir/" "${dir}2/x" "$dir/../x" "$dir/a/.." "$dir/./a" "$dir/tenants/other/a" \
-        "$dir//tenants" relative '~/x'; do
+        "$dir//tenants" relative '~'; do
         refuses "workspace: \"$path\"" workspace
         rejects "workspace: \"$path\"" workspace
     done
@@ -392,11 +392,23 @@ EOF
         (SELECT * FROM agents WHERE is_default ORDER BY agent_key)")" default,theirs
 }
 
+@test "twelve defaults at once leave one" {
+    local i racers=()
+    for i in $(seq 12); do
+        curl -s -o /dev/null -w '%{http_code}\n' -H "Authorization: Bearer $ADMIN_KEY" -H 'X-GoClaw-User-Id: alice' \
+            -d "{\"agent_key\":\"race$i\",\"is_default\":true}" "$GATEWAY$AGENTS" >"$BATS_TEST_TMPDIR/$i" &
+        racers+=($!)
+    done
+    wait "${racers[@]}"
+    assert_equal "$(cat "$BATS_TEST_TMPDIR"/[0-9]* | sort | uniq -c | xargs)" '12 201'
+    assert_equal "$(sql 'SELECT COUNT(*) FROM agents WHERE is_default')" 1
+}
+
 @test "keys are unique in the tenant, also in a race; a deleted one is free" {
     create '"agent_key":"one"'
     api POST $AGENTS '{"agent_key":"one"}'
     assert_error 409 ALREADY_EXISTS agent_key
-    local first=$agent i
+    local first=$agent i racers=()
     create '"agent_key":"two"'
     api PUT "$agent" '{"agent_key":"one"}'
     assert_error 409 ALREADY_EXISTS agent_key
@@ -408,8 +420,9 @@ EOF
     for i in $(seq 12); do
         curl -s -o /dev/null -w '%{http_code}\n' -H "Authorization: Bearer $WRITE_KEY" -H 'X-GoClaw-User-Id: alice' \
             -d '{"agent_key":"race"}' "$GATEWAY$AGENTS" >"$BATS_TEST_TMPDIR/$i" &
+        racers+=($!)
     done
-    wait $(jobs -p)
+    wait "${racers[@]}"
     assert_equal "$(cat "$BATS_TEST_TMPDIR"/[0-9]* | sort | uniq -c | xargs)" '1 201 11 409'
 }
 

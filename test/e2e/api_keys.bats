@@ -200,7 +200,7 @@ refuses() {
     say '/echo hi'
     assert_status 200
     for path in /v1/sessions /v1/mcp/servers /v1/models /v1/api-keys; do
-        api GET $path
+        api GET "$path"
         assert_status 200
     done
     bearer=$TOKEN
@@ -212,7 +212,7 @@ refuses() {
     assert_error 401 UNAUTHORIZED
     local refused=$body
     for path in /v1/sessions /v1/mcp/servers /v1/models /v1/api-keys; do
-        api GET $path
+        api GET "$path"
         assert_error 401 UNAUTHORIZED
         assert_equal "$(header WWW-Authenticate)" 'Bearer realm="goclaw"'
         assert_equal "$body" "$refused"
@@ -268,7 +268,7 @@ refuses() {
     say '/echo hi'
     assert_error 401 UNAUTHORIZED
     for path in /v1/sessions /v1/mcp/servers $KEYS; do
-        api GET $path
+        api GET "$path"
         assert_error 401 UNAUTHORIZED
     done
     bearer=$TOKEN

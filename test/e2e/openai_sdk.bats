@@ -3,7 +3,7 @@
 load helper
 
 setup_file() {
-    "$ROOT/tools/deps" npm
+    flock "$ROOT/test/npm" "$ROOT/tools/deps" npm
     upstream_start
     export CLAWGATE_UPSTREAM_RETRY_MS=20
     gateway_start

@@ -1,4 +1,4 @@
-# /v1/agents/{id}/sharing: who else may use an agent (contract 02 §7).
+# Sharing, /v1/agents/{id}/sharing: who else may use an agent (contract 02 §7).
 
 load helper
 

@@ -187,10 +187,10 @@ status_set() {
 
 @test "the master tenant stays: neither deleted nor put to rest" {
     for path in $TENANTS/master $TENANTS/$MASTER; do
-        api DELETE $path
+        api DELETE "$path"
         assert_error 403 FAILED_PRECONDITION
         for status in suspended archived; do
-            api PATCH $path "{\"status\":\"$status\"}"
+            api PATCH "$path" "{\"status\":\"$status\"}"
             assert_error 403 FAILED_PRECONDITION
         done
     done
@@ -402,7 +402,7 @@ status_set() {
             assert_error 403 UNAUTHORIZED
         done
     done
-    bearer= extra=()
+    bearer='' extra=()
     api GET $TENANTS
     assert_error 401 UNAUTHORIZED
     bearer=$TOKEN extra=("X-GoClaw-User-Id: system")
@@ -419,6 +419,7 @@ status_set() {
         clawgate agent create default --provider offline --model offline --default yes --tenant $name >/dev/null
         clawgate agent create "agent-$name" --user u --provider offline --model offline --tenant $name >/dev/null
     done
+    api POST "$tenant/users" '{"user_id":"u"}'
     a=$(clawgate key create --name a --scopes admin --tenant one)
     b=$(clawgate key create --name b --scopes admin --tenant two)
     bearer=$a extra=("X-GoClaw-User-Id: u" "X-GoClaw-Session-Key: agent:agent-one:shared")
@@ -445,8 +446,6 @@ status_set() {
             api GET "$path"
             assert_error 404 NOT_FOUND -
         done
-        api DELETE "/v1/sessions/$session"
-        assert_error 404 NOT_FOUND -
         api DELETE "/v1/mcp/servers/$server"
         assert_error 404 NOT_FOUND -
         api POST "/v1/runs/$run/cancel"

@@ -1,5 +1,7 @@
-/* Whatever the gate accepts json-c parses, and what is written from that passes the gate and gives the same again. */
+/* Whatever the gate accepts json-c parses, to the same tree as ours, and what is written from that passes the gate and
+ * gives the same again. */
 #include "base/jsonw.h"
+#include "test/json_reference.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -53,7 +55,9 @@ static void check_gate(const char *text, size_t len)
         require(fault.reason && fault.offset <= len);
         return;
     }
-    json_object *first = parse_accepted(text, len);
+    json_object *first = parse_accepted(text, len), *reference;
+    require(reference_parse(text, len, &reference) && reference_equal(first, reference));
+    json_object_put(reference);
     struct json_fault null_text = {0};
     if (!first) {
         require(!json_parse_owned(text, len, 0, &null_text) && strcmp(null_text.reason, "the text is null") == 0);

@@ -91,6 +91,31 @@ static void join_key(void *ctx, const char *key, const char *second)
     assert_non_null(second);
 }
 
+static void test_a_share_is_put_put_again_and_dropped(void **state)
+{
+    struct store *s = *state;
+    struct agent a;
+    struct agent_share share = {TENANT, AGENT, "bob", "viewer", "alice"};
+    assert_int_equal(agent_find(s->db, s->a, TENANT, "default", &a), DB_ROW);
+    assert_int_equal(agent_share_put(s->db, &share), DB_OK);
+    assert_int_equal(agent_accessible(s->db, &a, "bob"), DB_ROW);
+    store_sql(s->db, "UPDATE agent_shares SET id = 'first', created_at = 't', updated_at = 't'");
+    share.role = "operator";
+    share.granted_by = "carol";
+    assert_int_equal(agent_share_put(s->db, &share), DB_OK);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM agent_shares WHERE id = 'first' AND role = 'operator' AND"
+                                      " granted_by = 'carol' AND created_at = 't' AND updated_at <> 't'"),
+                     1);
+    assert_int_equal(agent_share_drop(s->db, TENANT2, AGENT, "bob"), DB_OK);
+    assert_int_equal(agent_share_drop(s->db, TENANT, AGENT, "eve"), DB_OK);
+    assert_int_equal(agent_accessible(s->db, &a, "bob"), DB_ROW);
+    assert_int_equal(agent_share_drop(s->db, TENANT, AGENT, "bob"), DB_ROW);
+    assert_int_equal(agent_share_drop(s->db, TENANT, AGENT, "bob"), DB_OK);
+    assert_int_equal(agent_accessible(s->db, &a, "bob"), DB_OK);
+    share.agent_id = "nobody";
+    assert_int_equal(agent_share_put(s->db, &share), DB_CONSTRAINT);
+}
+
 static void test_active_agents_of_a_user(void **state)
 {
     struct store *s = *state;
@@ -191,6 +216,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_created_with_the_defaults, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_one_default_a_tenant, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_owner_share_and_default_give_access, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_share_is_put_put_again_and_dropped, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_active_agents_of_a_user, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_provider_is_put_and_put_again, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_which_context_files_reach_the_prompt, store_set_up, store_tear_down),

@@ -74,6 +74,38 @@ static void test_clear_keeps_the_first_chunk(void **state)
     assert_ptr_equal(arena_alloc(arena, 100), before);
 }
 
+/* Full of other bytes before, in chunks that are kept and in some that are not. */
+static void test_reused_memory_is_zeroed(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 300; i++) {
+            unsigned char *p = arena_alloc(arena, 500);
+            is_zeroed(p, 500);
+            memset(p, 0xA5, 500);
+        }
+        arena_clear(arena);
+    }
+}
+
+/* malloc is asked for nothing when a request needs no more than 56 kB less what is lost at the ends of chunks. */
+static void test_clear_keeps_later_chunks(void **state)
+{
+    (void)state;
+    char *seen[2][100];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 100; i++)
+            seen[round][i] = arena_alloc(arena, 500);
+        arena_clear(arena);
+    }
+    for (int i = 0; i < 100; i++) {
+        int j = 0;
+        while (j < 100 && seen[1][j] != seen[0][i])
+            j++;
+        assert_true(j < 100);
+    }
+}
+
 static void test_copies(void **state)
 {
     (void)state;
@@ -94,6 +126,12 @@ static void test_printf(void **state)
     char *wide = arena_printf(arena, "%9000d", 1);
     assert_int_equal(strlen(wide), 9000);
     assert_int_equal(wide[8999], '1');
+    for (int width = 254; width <= 257; width++) {
+        wide = arena_printf(arena, "%*d", width, 7);
+        assert_int_equal(strlen(wide), width);
+        assert_int_equal(wide[width - 1], '7');
+    }
+    assert_string_equal(arena_printf(arena, "%s", ""), "");
 }
 
 static void test_array(void **state)
@@ -198,6 +236,8 @@ int main(void)
         TEST(test_alloc_is_zeroed_aligned_and_apart),
         TEST(test_many_small_allocations),
         TEST(test_clear_keeps_the_first_chunk),
+        TEST(test_reused_memory_is_zeroed),
+        TEST(test_clear_keeps_later_chunks),
         TEST(test_copies),
         TEST(test_printf),
         TEST(test_array),

@@ -49,6 +49,24 @@ static void test_additions(void **state)
     buf_release(&b);
 }
 
+static void test_integers(void **state)
+{
+    (void)state;
+    static const int64_t values[] = {0, 1, -1, 9, 10, -10, 99, 100, 12345, INT32_MIN, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        struct buf b = BUF_INIT(100), printed = BUF_INIT(100);
+        assert_true(buf_addi(&b, values[i]));
+        assert_true(buf_addf(&printed, "%lld", (long long)values[i]));
+        is_text(&b, printed.data);
+        buf_release(&b);
+        buf_release(&printed);
+    }
+    struct buf small = BUF_INIT(3);
+    assert_false(buf_addi(&small, 1000));
+    is_text(&small, "");
+    buf_release(&small);
+}
+
 static void test_max_and_one_past(void **state)
 {
     (void)state;
@@ -186,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_additions),
+        cmocka_unit_test(test_integers),
         cmocka_unit_test(test_max_and_one_past),
         cmocka_unit_test(test_failure_is_lasting_until_clear),
         cmocka_unit_test(test_formatted_at_the_limit),

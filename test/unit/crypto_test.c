@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -12,6 +13,8 @@
 #include "base/crypto.h"
 #include "base/id.h"
 #include "base/log.h"
+
+enum { THREADS = 8, ROUNDS = 200 };
 
 static const char key_hex[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 static const char key_base64[] = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -24,6 +27,42 @@ static void digest_matches_known_values(void **state)
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     sha256_hex(NULL, 0, hex);
     assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+/* Each thread its own text; the first digest of a thread and the next ones go different ways. */
+static void *digest_many(void *arg)
+{
+    char text[300], hex[SHA256_HEX_SIZE], again[SHA256_HEX_SIZE];
+    memset(text, *(const char *)arg, sizeof text);
+    sha256_hex(text, sizeof text, hex);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        sha256_hex(text, i, again);
+        sha256_hex(text, sizeof text, again);
+        if (strcmp(hex, again) != 0)
+            return NULL;
+    }
+    return strdup(hex);
+}
+
+static void digests_of_threads_do_not_mix(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    char names[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        names[i] = (char)('a' + i);
+        assert_int_equal(pthread_create(&threads[i], NULL, digest_many, &names[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        char text[300], hex[SHA256_HEX_SIZE];
+        void *found;
+        memset(text, names[i], sizeof text);
+        sha256_hex(text, sizeof text, hex);
+        assert_int_equal(pthread_join(threads[i], &found), 0);
+        assert_non_null(found);
+        assert_string_equal(found, hex);
+        free(found);
+    }
 }
 
 static void secrets_compare_whole(void **state)
@@ -286,6 +325,7 @@ int main(void)
     log_init("crypto_test", LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(digest_matches_known_values),
+        cmocka_unit_test(digests_of_threads_do_not_mix),
         cmocka_unit_test(secrets_compare_whole),
         cmocka_unit_test(key_has_three_forms),
         cmocka_unit_test(key_of_other_shape_is_refused),

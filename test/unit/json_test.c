@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "test/json_reference.h"
 
 /* What the gate says of a text; NULL when it is accepted. The text is copied to memory of just its size, so that
  * reading past the end shows under ASan. */
@@ -27,7 +28,7 @@ static const char *gate(const char *text, size_t len, size_t values_max)
     return fault.reason;
 }
 
-/* Also what json-c has to accept. */
+/* Also what json-c's tokener has to accept. */
 static const char *const accepted[] = {
     "{}", "[]", "0", "-0", "1", "12", "-12", "true", "false", "\"\"", "\"a\"", " \t\r\n{ } \n", "[1,2]", "[[],[]]",
     "[ 1 , 2 ]", "{\"a\":1}", "{\"a\":1,\"b\":[{}]}", "{ \"a\" : { \"a\" : 1 } , \"b\" : { \"a\" : 2 } }",
@@ -195,6 +196,58 @@ static void test_accepted(void **state)
     }
 }
 
+static void same_as_json_c(const char *text, size_t len)
+{
+    char *copy = malloc(len);
+    memcpy(copy, text, len);
+    json_object *ours = json_parse_owned(copy, len, 0, NULL), *reference;
+    free(copy);
+    if (!reference_parse(text, len, &reference) || !reference_equal(ours, reference))
+        fail_msg("%.*s: %s", (int)len, text, ours ? json_object_to_json_string(ours) : "null");
+    json_object_put(ours);
+    json_object_put(reference);
+}
+
+static void test_trees_are_those_of_json_c(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++)
+        same_as_json_c(accepted[i], strlen(accepted[i]));
+    static const char *const more[] = {
+        "[null,true,false,null]", "{\"a\":null,\"b\":true,\"c\":false}", "[[],{},[[]],[{}],{\"a\":[]}]",
+        "[1,2,3,4]", "[1,2,3,4,5]", "[1,2,3,4,5,6,7,8,9]", "{\"b\":1,\"a\":{\"d\":2,\"c\":3},\"e\":4}",
+        "[-0,-0.0,0.0,1.50,1e5,1E+5,-1.5e-3,9223372036854775807,-9223372036854775808,-1]",
+        "{\"a\\n\":\"\\t\",\"\\ud83d\\ude00\":\"\\ud83d\\ude00x\\u00e9\"}", "[\"\\\"\",\"\\\\\",\"\\\\\\\"\"]",
+        "{\"\":\"\",\"a\":\"b\"}", "{ \"a\" :\t[ 1 ,\n{ \"b\" : \"c\" } ] , \"d\" : 2 }\r\n", "\"{\\\"a\\\":[1,2]}\"",
+    };
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        same_as_json_c(more[i], strlen(more[i]));
+}
+
+/* Strings, keys and numbers around the sizes where the builder changes its way, with an escape at every place. */
+static void test_lengths_are_those_of_json_c(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT(10000);
+    for (int len = 0; len <= 600; len += len < 40 || (len >= 250 && len < 260) ? 1 : 17) {
+        for (int escape = -1; escape < len && escape < 40; escape++) {
+            buf_clear(&b);
+            buf_adds(&b, "{\"");
+            for (int i = 0; i < len; i++)
+                buf_adds(&b, i == escape ? "\\\"" : i % 7 == 6 ? "\xC3\xA9" : "k");
+            buf_adds(&b, "\":[\"");
+            for (int i = 0; i < len; i++)
+                buf_adds(&b, i == escape ? "\\u20ac" : "v");
+            buf_adds(&b, "\",1.");
+            for (int i = 0; i < len; i++)
+                buf_addc(&b, (char)('0' + i % 10));
+            buf_adds(&b, "5]}");
+            same_as_json_c(b.data, b.len);
+        }
+    }
+    buf_release(&b);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -203,6 +256,30 @@ static void test_refused(void **state)
         if (!reason || strcmp(reason, refused[i].reason) != 0)
             fail_msg("%s: %s", refused[i].text, reason ? reason : "accepted");
         assert_null(json_parse_owned(refused[i].text, refused[i].len, 0, NULL));
+    }
+}
+
+/* What a byte of a string leads to does not depend on where it stands and on how the string goes on. */
+static void test_string_bytes_at_every_place(void **state)
+{
+    (void)state;
+    char text[40];
+    for (int c = 0; c < 256; c++) {
+        const char *wanted = c == 0 ? "NUL character in a string"
+                             : c < 0x20 ? "control character in a string"
+                             : c == '"' ? "text after the value"
+                             : c == '\\' ? "unknown escape in a string"
+                             : c >= 0x80 ? "invalid UTF-8"
+                             : NULL;
+        for (size_t n = 1; n <= 19; n++)
+            for (size_t at = 1; at <= n; at++) {
+                memset(text, 'x', sizeof text);
+                text[0] = text[n + 2] = '"';
+                text[at] = (char)c;
+                const char *reason = gate(text, n + 3, 0);
+                if (wanted ? !reason || strcmp(reason, wanted) != 0 : reason != NULL)
+                    fail_msg("%02x at %zu of %zu: %s", c, at, n, reason ? reason : "accepted");
+            }
     }
 }
 
@@ -346,6 +423,23 @@ static void test_many_keys(void **state)
     }
 }
 
+/* A key hashes the same with and without escapes, whatever its length. */
+static void test_escaped_key_is_found_again(void **state)
+{
+    (void)state;
+    for (int len = 1; len <= 26; len++)
+        for (int at = 0; at < len; at++) {
+            struct buf b = BUF_INIT(1000);
+            buf_addf(&b, "{\"%.*s\":1,\"%.*s\\u%04x\":2}", len, "abcdefghijklmnopqrstuvwxyz", at,
+                     "abcdefghijklmnopqrstuvwxyz", 'a' + at);
+            bool whole = at == len - 1;
+            const char *reason = gate(b.data, b.len, 0);
+            if (whole ? !reason || strcmp(reason, "key occurs twice in an object") != 0 : reason != NULL)
+                fail_msg("%s: %s", b.data, reason ? reason : "accepted");
+            buf_release(&b);
+        }
+}
+
 static void test_same_keys_in_many_objects(void **state)
 {
     (void)state;
@@ -380,7 +474,7 @@ static void test_parse_keeps_what_was_written(void **state)
     arena_free(a);
 }
 
-/* json-c alone would lose those whose low 16 bits look like a surrogate. */
+/* json-c's tokener loses those whose low 16 bits look like a surrogate. */
 static void test_every_escaped_pair(void **state)
 {
     (void)state;
@@ -515,13 +609,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_trees_are_those_of_json_c),
+        cmocka_unit_test(test_lengths_are_those_of_json_c),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_string_bytes_at_every_place),
         cmocka_unit_test(test_cut_texts),
         cmocka_unit_test(test_fault_offset),
         cmocka_unit_test(test_depth_limit),
         cmocka_unit_test(test_value_limit),
         cmocka_unit_test(test_ten_megabytes_of_objects_are_refused_quickly),
         cmocka_unit_test(test_many_keys),
+        cmocka_unit_test(test_escaped_key_is_found_again),
         cmocka_unit_test(test_same_keys_in_many_objects),
         cmocka_unit_test(test_parse_keeps_what_was_written),
         cmocka_unit_test(test_every_escaped_pair),

@@ -124,6 +124,28 @@ static void test_strings(void **state)
     }
 }
 
+/* One byte at a time is judge over the steps of eight. */
+static void test_every_byte_at_every_place(void **state)
+{
+    (void)state;
+    struct buf single = BUF_INIT(1000);
+    for (int c = 0; c < 256; c++)
+        for (size_t n = 1; n <= 19; n++)
+            for (size_t at = 0; at < n; at++) {
+                char *text = malloc(n);
+                memset(text, 'x', n);
+                text[at] = (char)c;
+                buf_clear(&out);
+                buf_clear(&single);
+                json_escape(&out, text, n);
+                for (size_t i = 0; i < n; i++)
+                    json_escape(&single, text + i, 1);
+                assert_string_equal(buf_str(&out), buf_str(&single));
+                free(text);
+            }
+    buf_release(&single);
+}
+
 static void test_every_byte_gives_valid_json(void **state)
 {
     (void)state;
@@ -178,6 +200,11 @@ static const struct {
     {1.5, "1.5"},
     {2.5e-7, "2.5e-07"},
     {1e21, "1e+21"},
+    {999999999999999.0, "999999999999999"},
+    {-999999999999999.0, "-999999999999999"},
+    {1e15, "1e+15"},
+    {-1e15, "-1e+15"},
+    {999999999999999.5, "999999999999999.5"},
     {123456789012345.0, "123456789012345"},
     {9007199254740992.0, "9007199254740992"},
     {1.0 / 3, "0.3333333333333333"},
@@ -394,6 +421,7 @@ int main(void)
         TEST(test_commas_and_colons),
         TEST(test_integers),
         TEST(test_strings),
+        TEST(test_every_byte_at_every_place),
         TEST(test_every_byte_gives_valid_json),
         TEST(test_keys_are_escaped),
         TEST(test_escape_alone),

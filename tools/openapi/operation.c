@@ -272,6 +272,26 @@ json_object *operation_new(json_object *route, json_object *resource)
     return o;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The statuses in their order, wherever they came from. */
+static json_object *responses_sorted(json_object *responses)
+{
+    const char *statuses[64];
+    size_t n = 0;
+    json_object *sorted = json_object_new_object();
+    json_object_object_foreach(responses, status, value)
+        if (value != NULL && n < sizeof statuses / sizeof *statuses)
+            statuses[n++] = status;
+    qsort(statuses, n, sizeof *statuses, by_text);
+    for (size_t i = 0; i < n; i++)
+        json_object_object_add(sorted, statuses[i], json_object_get(json_get(responses, statuses[i])));
+    return sorted;
+}
+
 void operation_finish(json_object *operation, json_object *route)
 {
     json_object *responses = json_get(operation, "responses");
@@ -282,6 +302,7 @@ void operation_finish(json_object *operation, json_object *route)
     }
     if (!success)
         json_object_object_add(responses, "200", answer("Done", tree("{\"type\":\"object\"}"), false));
+    json_object_object_add(operation, "responses", responses_sorted(responses));
     if (reads_body(route) && !json_has(operation, "requestBody"))
         json_object_object_add(operation, "requestBody",
                                tree("{\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\"}}}}"));
