@@ -45,7 +45,12 @@ UNITS    := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/*
 FUZZERS  := $(patsubst test/fuzz/%.c,$(BUILD)/test/fuzz/%,$(wildcard test/fuzz/*_fuzz.c))
 TESTBIN  := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/upstream/*.c test/bench/*.c test/crash/*.c))
 
-all: $(PROGRAMS) $(HELPERS) ## build the programs
+# The API document and its page, made from what the programs describe of themselves.
+DESCRIBED := $(PROGRAMS:$(BUILD)/cgi-bin/%=$(BUILD)/describe/%.json)
+API_PARTS := $(wildcard docs/openapi/*.json)
+DOCUMENTS := $(BUILD)/openapi.json $(BUILD)/docs-assets/reference.html $(BUILD)/docs-assets/.swagger-ui
+
+all: $(PROGRAMS) $(HELPERS) $(DOCUMENTS) ## build the programs, the API document and its page
 	@:
 
 $(BUILD)/obj/%.o: %.c
@@ -70,10 +75,30 @@ $(BUILD)/cgi-bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cgi-bin/$(1).c
 endef
 $(foreach p,$(PROGRAMS:$(BUILD)/cgi-bin/%=%),$(eval $(call program_rule,$(p))))
 
-$(BUILD)/tools/%: $(BUILD)/obj/tools/%.o $(LIB)
+# So is a helper: tools/NAME.c and tools/NAME/*.c.
+define helper_rule
+$(BUILD)/tools/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tools/$(1).c tools/$(1)/*.c)) $(LIB)
+	@mkdir -p $$(@D)
+	@echo "  link  $$@"
+	@$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(LIB) $$(LIBS)
+endef
+$(foreach h,$(HELPERS:$(BUILD)/tools/%=%),$(eval $(call helper_rule,$(h))))
+
+$(BUILD)/describe/%.json: $(BUILD)/cgi-bin/%
 	@mkdir -p $(@D)
-	@echo "  link  $@"
-	@$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+	@$< --describe >$@.new && mv -f $@.new $@
+
+$(BUILD)/openapi.json: $(BUILD)/tools/openapi $(DESCRIBED) $(API_PARTS)
+	@echo "  docs  $@"
+	@$< $(DESCRIBED) $(API_PARTS) >$@.new && mv -f $@.new $@
+
+$(BUILD)/docs-assets/reference.html: $(BUILD)/tools/openapi $(DESCRIBED) $(API_PARTS)
+	@mkdir -p $(@D)
+	@$< --html $(DESCRIBED) $(API_PARTS) >$@.new && mv -f $@.new $@
+
+# Without npm the mark is not made, and /docs is the static reference.
+$(BUILD)/docs-assets/.swagger-ui: tools/docs-assets $(wildcard docs/npm/*.json docs/npm/*.html docs/npm/*.js)
+	@tools/docs-assets $(@D)
 
 $(BUILD)/test/unit/%: $(BUILD)/obj/test/unit/%.o $(LIB)
 	@mkdir -p $(@D)
@@ -171,6 +196,8 @@ install: all ## install below DESTDIR and PREFIX (/usr/local)
 	@for f in $(notdir $(PROGRAMS)); do $(call put,755,$(BUILD)/cgi-bin/$$f,$(LIBDIR)/cgi-bin/$$f) || exit; done
 	@for f in clawgate-admin clawgate-serve; do $(call put,755,$(BUILD)/tools/$$f,$(LIBDIR)/$$f) || exit; done
 	@for f in $(notdir $(wildcard tools/errors/*)); do $(call put,644,tools/errors/$$f,$(LIBDIR)/errors/$$f) || exit; done
+	@$(call put,644,$(BUILD)/openapi.json,$(LIBDIR)/openapi.json)
+	@for f in $(BUILD)/docs-assets/*; do $(call put,644,$$f,$(LIBDIR)/docs-assets/$${f##*/}) || exit; done
 	@for f in lighttpd.conf lighttpd-tls.conf; do $(call put,644,$$f,$(LIBDIR)/$$f) || exit; done
 	@echo "installed below $(DESTDIR)$(PREFIX); a new home: clawgate init, then clawgate serve"
 

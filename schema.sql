@@ -212,7 +212,7 @@ CREATE INDEX mcp_agent_grants_by_agent ON mcp_agent_grants (agent_id);
 -- message. Compaction moves context_start and writes summary, it deletes nothing.
 -- key_channel is the third part of a key such as agent:{key}:telegram:direct:{peer}.
 CREATE TABLE sessions (
-    id                            TEXT PRIMARY KEY NOT NULL,
+    id                            TEXT NOT NULL,   -- names its messages
     tenant_id                     TEXT NOT NULL,
     key                           TEXT NOT NULL,
     agent_id                      TEXT NOT NULL REFERENCES agents (id) ON DELETE CASCADE,
@@ -244,7 +244,7 @@ CREATE TABLE sessions (
             substr(substr(key, 7 + instr(substr(key, 7), ':')), 1,
                    instr(substr(key, 7 + instr(substr(key, 7), ':')), ':') - 1)
         END) VIRTUAL,
-    UNIQUE (tenant_id, key)
+    PRIMARY KEY (tenant_id, key)
 ) STRICT, WITHOUT ROWID;
 -- Read backwards (last used first, then by key), written at their end.
 CREATE INDEX sessions_by_time ON sessions (tenant_id, updated_at, key DESC);
@@ -254,7 +254,7 @@ CREATE INDEX sessions_by_agent ON sessions (agent_id);
 -- The transcript, one row a message, append-only except for reset. (CHECK with OR here and
 -- in traces: SQLite builds a temporary table for each IN list it checks, on every row.)
 CREATE TABLE messages (
-    session_id   TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    session_id   TEXT NOT NULL,
     seq          INTEGER NOT NULL,
     tenant_id    TEXT NOT NULL,
     id           TEXT NOT NULL,
@@ -268,7 +268,11 @@ CREATE TABLE messages (
     tool_calls   TEXT,   -- JSON array [{"id","name","arguments"}]
     media_refs   TEXT,   -- JSON array
     PRIMARY KEY (session_id, seq)
-) STRICT;
+) STRICT, WITHOUT ROWID;
+-- Instead of a foreign key, whose parent every message would look up.
+CREATE TRIGGER sessions_messages AFTER DELETE ON sessions BEGIN
+    DELETE FROM messages WHERE session_id = OLD.id;
+END;
 
 -- Where a tool call was made, so that a later request that brings only its result
 -- finds the session again.
@@ -276,19 +280,20 @@ CREATE TABLE tool_call_index (
     tenant_id    TEXT NOT NULL,
     tool_call_id TEXT NOT NULL,
     called_at    TEXT NOT NULL,
-    session_id   TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
-    PRIMARY KEY (tenant_id, tool_call_id, called_at, session_id)
+    session_key  TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, tool_call_id, called_at, session_key),
+    FOREIGN KEY (tenant_id, session_key) REFERENCES sessions (tenant_id, key) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX tool_call_index_by_session ON tool_call_index (session_id);
+CREATE INDEX tool_call_index_by_session ON tool_call_index (tenant_id, session_key);
 
 -- Runs ------------------------------------------------------------------------
 
--- (Without rowid here, in sessions and in spans: one b-tree less to write for every run.)
--- One row a run, under the run's id. Created running, finished in the transaction that stores the answer.
+-- (Without rowid, as sessions, messages and spans: one b-tree less to write for every run.)
+-- One row a run, under the run's id; ids begin with their time, so their order is that of the runs. Created running, finished in the transaction that stores the answer.
 -- start_time is also the time of creation. worker owns the run while it is running.
 CREATE TABLE traces (
-    id                  TEXT PRIMARY KEY NOT NULL,
     tenant_id           TEXT NOT NULL,
+    id                  TEXT NOT NULL,
     parent_trace_id     TEXT,
     run_id              TEXT,
     session_key         TEXT,
@@ -314,13 +319,13 @@ CREATE TABLE traces (
     input_preview       TEXT,
     output_preview      TEXT,
     metadata            TEXT,
-    tags                TEXT
+    tags                TEXT,
+    PRIMARY KEY (tenant_id, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX traces_by_time ON traces (tenant_id, start_time, id);
-CREATE INDEX traces_by_user ON traces (tenant_id, user_id, start_time, id);
-CREATE INDEX traces_by_session ON traces (tenant_id, session_key, start_time, id);
-CREATE INDEX traces_by_agent ON traces (agent_id, start_time, id);
-CREATE INDEX traces_running ON traces (tenant_id, start_time, id) WHERE status = 'running';
+CREATE INDEX traces_by_user ON traces (tenant_id, user_id, id);
+CREATE INDEX traces_by_session ON traces (tenant_id, session_key, id);
+CREATE INDEX traces_by_agent ON traces (agent_id, id);
+CREATE INDEX traces_running ON traces (tenant_id, id) WHERE status = 'running';
 
 -- Steps of a run. total_cost NULL means no price is known. Deleted with their trace
 -- by retention; no foreign key, because every run pays for it.

@@ -20,6 +20,10 @@ static const struct route routes[] = {
     {METHOD_GET, "/v1/runs/{id}", ROLE_VIEWER, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, runs_get, "Runs", "Get one run", 0},
     {METHOD_POST, "/v1/runs/{id}/cancel", ROLE_OPERATOR, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, runs_cancel, "Runs",
      "Cancel a run", 0},
+    {METHOD_POST, "/v1/providers/{id}/verify", ROLE_ADMIN, USER_UNUSED, 65536, provider_verify, "Providers",
+     "Ask a provider's API whether it answers; with a model, have it say a word", ROUTE_LATE_BODY},
+    {METHOD_GET, "/v1/providers/{id}/models", ROLE_VIEWER, USER_UNUSED, BODY_DEFAULT, provider_models, "Providers",
+     "List the models a provider offers", 0},
     {METHOD_GET, "/ready", ROLE_PUBLIC, USER_UNUSED, BODY_DEFAULT, ready, "System",
      "Can a run be taken and the database be written?", 0},
 };
@@ -72,13 +76,14 @@ static bool busy(struct gateway *gw)
 static void tick(struct gateway *gw)
 {
     static unsigned seconds;
+    static bool prune_again; /* the last batch was full */
     struct chat *c = gw->state;
     seconds++;
     llm_housekeeping();
     if (seconds % SWEEP_EVERY == 0)
         engine_sweep(c->engine);
-    if (seconds % PRUNE_EVERY == 0)
-        engine_prune(c->engine);
+    if (prune_again || seconds % PRUNE_EVERY == 0)
+        prune_again = engine_prune(c->engine);
 }
 
 int main(int argc, char **argv)

@@ -1,5 +1,6 @@
-/* docs: the front page, the health check, the metrics, and 404 for everything no program owns. */
+/* docs: the front page, the health check, the metrics, the API document, and 404 for everything no program owns. */
 #include "base/metrics.h"
+#include "docs/pages.h"
 #include "web/service.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
@@ -43,6 +44,14 @@ static const struct route routes[] = {
      "Is the service alive and its database readable?", ROUTE_NO_BODY},
     {METHOD_GET, "/metrics", ROLE_ADMIN, USER_UNUSED, BODY_DEFAULT, metrics, "System",
      "What the gateway did and does, for Prometheus", ROUTE_NO_BODY | ROUTE_METRICS},
+    {METHOD_GET, "/docs", ROLE_PUBLIC, USER_UNUSED, BODY_DEFAULT, docs_page, "System", "This document, to read and to try",
+     ROUTE_NO_BODY},
+    {METHOD_GET, "/docs/{asset}", ROLE_PUBLIC, USER_UNUSED, BODY_DEFAULT, docs_asset, "System", "A file of that page",
+     ROUTE_NO_BODY},
+    {METHOD_GET, "/docs/openapi.json", ROLE_PUBLIC, USER_UNUSED, BODY_DEFAULT, docs_document, "System",
+     "This document, for programs", ROUTE_NO_BODY},
+    {METHOD_GET, "/v1/openapi.json", ROLE_PUBLIC, USER_UNUSED, BODY_DEFAULT, docs_document, "System",
+     "This document, for programs", ROUTE_NO_BODY | ROUTE_ALIAS},
 };
 
 static const struct program program = {

@@ -18,6 +18,7 @@
 #include "llm/ssrf.h"
 #include "store/agents.h"
 #include "store/keys.h"
+#include "store/secrets.h"
 #include "store/tenants.h"
 #include "store/writer.h"
 
@@ -373,9 +374,13 @@ struct put {
     struct agent agent;
 };
 
+/* Encrypted inside the transaction: a change of the key then sees the row, or this sees the new key. */
 static enum db_rc provider_job(struct db *db, void *arg)
 {
     struct put *p = arg;
+    p->provider.api_key = crypto_encrypt(p->ad->a, &p->ad->config->keys, p->ad->o.api_key ? p->ad->o.api_key : "");
+    if (!p->provider.api_key)
+        return DB_ERROR;
     return provider_put(db, p->ad->a, p->tenant_id, &p->provider);
 }
 
@@ -391,7 +396,6 @@ static int cmd_provider_set(struct admin *ad)
         return fail("unknown provider type %s", type);
     if (ad->o.base_url && *ad->o.base_url && !outbound_url_check(ad->o.base_url, true, &why))
         return fail("--base-url: %s", why);
-    const char *key = ad->o.api_key ? crypto_encrypt(ad->a, &ad->config->keys, ad->o.api_key) : "";
     const char *settings = "{}";
     if (ad->o.model) {
         struct buf *b = buf_new(ad->a, 4096);
@@ -405,7 +409,7 @@ static int cmd_provider_set(struct admin *ad)
     char *base = arena_strdup(ad->a, ad->o.base_url ? ad->o.base_url : "");
     while (*base && base[strlen(base) - 1] == '/')
         base[strlen(base) - 1] = '\0';
-    p.provider = (struct provider){.name = name, .provider_type = type, .api_base = base, .api_key = key,
+    p.provider = (struct provider){.name = name, .provider_type = type, .api_base = base,
                                    .settings = settings, .enabled = true};
     if (writer_run(NULL, ad->db, provider_job, &p) != DB_OK)
         return fail("the provider could not be stored");
@@ -451,6 +455,54 @@ static int cmd_agent_create(struct admin *ad)
     return 0;
 }
 
+/* ---- secrets ---- */
+
+static void secret_lost(void *ctx, const char *table, const char *column, const char *id)
+{
+    (void)ctx;
+    fprintf(stderr, "clawgate: %s.%s of %s cannot be decrypted with any key at hand and stays as it is\n", table, column,
+            id);
+}
+
+static int cmd_secrets_status(struct admin *ad)
+{
+    struct secrets_count counts[SECRET_COLUMNS];
+    if (secrets_count(ad->db, &ad->config->keys, counts, secret_lost, NULL) != DB_OK)
+        return fail("the secrets could not be read");
+    printf("column\tcurrent\told\tplain\tlost\n");
+    for (size_t i = 0; i < SECRET_COLUMNS; i++) {
+        const int64_t *n = counts[i].n;
+        printf("%s.%s\t%lld\t%lld\t%lld\t%lld\n", counts[i].table, counts[i].column, (long long)n[SECRET_CURRENT],
+               (long long)n[SECRET_OLD], (long long)n[SECRET_PLAIN], (long long)n[SECRET_LOST]);
+    }
+    return 0;
+}
+
+static int cmd_secrets_rotate(struct admin *ad)
+{
+    struct crypto_rotation r;
+    struct secrets_count counts[SECRET_COLUMNS];
+    char err[512] = "";
+    if (!crypto_rotation_begin(&r, &ad->config->keys, err, sizeof err))
+        return fail("%s", err);
+    if (r.resumed)
+        puts("an earlier rotation was interrupted; finishing it");
+    bool done = secrets_rewrite(ad->db, &r.keys, counts, secret_lost, NULL) == DB_OK;
+    if (!crypto_rotation_end(&r, done, err, sizeof err))
+        return fail("%s; run secrets rotate again", err);
+    if (!done)
+        return fail("the database could not be rewritten; nothing is lost, run secrets rotate again");
+    int64_t n[SECRET_STATES] = {0};
+    for (size_t i = 0; i < SECRET_COLUMNS; i++)
+        for (size_t k = 0; k < SECRET_STATES; k++)
+            n[k] += counts[i].n[k];
+    printf("%lld encrypted anew, %lld had the new key already, %lld cannot be decrypted\n",
+           (long long)(n[SECRET_OLD] + n[SECRET_PLAIN]), (long long)n[SECRET_CURRENT], (long long)n[SECRET_LOST]);
+    if (r.keys.from_env)
+        puts("the key is GOCLAW_ENCRYPTION_KEY; encryption.key is not needed any more");
+    return 0;
+}
+
 /* ---- what the shell asks ---- */
 
 static int cmd_setting(struct admin *ad)
@@ -492,6 +544,8 @@ static const struct command commands[] = {
     {"tenant-list", true, true, cmd_tenant_list},
     {"provider-set", true, true, cmd_provider_set},
     {"agent-create", true, true, cmd_agent_create},
+    {"secrets-rotate", true, true, cmd_secrets_rotate},
+    {"secrets-status", true, true, cmd_secrets_status},
     {"setting", true, false, cmd_setting},
     {"check", true, true, cmd_check},
 };

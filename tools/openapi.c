@@ -175,7 +175,7 @@ static void route_add(struct book *b, const struct entry *e)
     json_object *operation = operation_new(e->route, e->resource), *part = part_of(b, e->route);
     if (part != NULL)
         tree_merge(operation, part);
-    operation_finish(operation, e->route);
+    operation_finish(operation, e->route, part);
     char method[16];
     snprintf(method, sizeof method, "%s", json_str(e->route, "method"));
     for (char *m = method; *m != '\0'; m++)

@@ -51,6 +51,8 @@ reply models_get(struct request *req);
 reply runs_list(struct request *req);
 reply runs_get(struct request *req);
 reply runs_cancel(struct request *req);
+reply provider_verify(struct request *req);
+reply provider_models(struct request *req);
 reply ready(struct request *req);
 
 #endif

@@ -8,6 +8,7 @@ struct completion {
     const char *model;   /* as sent, NULL when absent */
     const char *user;    /* body `user`, NULL when absent */
     const char *session; /* header or metadata.session_key, NULL when absent */
+    const char *session_param; /* which of the two */
     bool stream, include_usage;
     struct llm_params params;
     const struct llm_tool *tools;
@@ -23,5 +24,8 @@ struct completion {
 
 /* Steps 10, 11 and 13 of contract 03 §1.3. */
 bool completion_parse(struct request *req, struct completion *c, struct fault *f);
+/* session_ref.c: which session, or the prefix of a new one (03 §1.6); in->user is set. */
+bool session_choose(struct request *req, const struct completion *c, const struct agent *agent, struct run_input *in,
+                    struct fault *f);
 
 #endif

@@ -4,7 +4,7 @@
 #include "base/utf8.h"
 #include "chat/completion.h"
 
-enum { USER_MAX = 255, TOOLS_MAX = 128, TOOL_NAME_MAX = 64, STOP_MAX = 4, TEXT_MAX = 16 << 20 };
+enum { USER_MAX = 255, TOOLS_MAX = 128, TOOL_NAME_MAX = 64, STOP_MAX = 4, MODEL_MAX = 255, TEXT_MAX = 16 << 20 };
 
 static bool bad(struct fault *f, const char *param, const char *must_be)
 {
@@ -134,6 +134,16 @@ static bool parse_tool(struct request *req, json_object *v, size_t i, struct llm
     return true;
 }
 
+static bool tool_choice_valid(json_object *v)
+{
+    static const char *const modes[] = {"none", "auto", "required", NULL};
+    if (json_object_is_type(v, json_type_string))
+        return one_of(json_object_get_string(v), modes);
+    const char *type = json_object_is_type(v, json_type_object) ? json_str(v, "type") : NULL;
+    json_object *fn = type && strcmp(type, "function") == 0 ? json_get(v, "function") : NULL;
+    return type && (strcmp(type, "function") != 0 || (json_object_is_type(fn, json_type_object) && json_str(fn, "name")));
+}
+
 static bool parse_tools(struct request *req, struct completion *c, struct fault *f)
 {
     json_object *legacy = json_get(req->body, "functions");
@@ -161,8 +171,8 @@ static bool parse_tools(struct request *req, struct completion *c, struct fault 
     if (!n)
         return true;
     json_object *choice = json_get(req->body, "tool_choice");
-    if (choice && !json_object_is_type(choice, json_type_string) && !json_object_is_type(choice, json_type_object))
-        return bad(f, "tool_choice", "a string or an object");
+    if (choice && !tool_choice_valid(choice))
+        return bad(f, "tool_choice", "none, auto, required or an object that names a function");
     c->params.tool_choice = choice;
     json_object *parallel = json_get(req->body, "parallel_tool_calls");
     if (parallel && !json_object_is_type(parallel, json_type_boolean))
@@ -301,12 +311,31 @@ static bool flag(json_object *o, const char *name, const char *param, bool *out,
     return true;
 }
 
+/* The header wins over the body. */
+static bool parse_session(struct request *req, struct completion *c, struct fault *f)
+{
+    json_object *metadata = json_get(req->body, "metadata");
+    json_object *key = json_object_is_type(metadata, json_type_object) ? json_get(metadata, "session_key") : NULL;
+    if (key && !json_object_is_type(key, json_type_string))
+        return bad(f, "metadata.session_key", "a string");
+    c->session = req_header(req, "X-GoClaw-Session-Key");
+    c->session_param = "X-GoClaw-Session-Key";
+    if (!c->session && key) {
+        c->session = json_object_get_string(key);
+        c->session_param = "metadata.session_key";
+    }
+    if (c->session && !*c->session)
+        c->session = NULL;
+    return true;
+}
+
 static bool parse_top(struct request *req, struct completion *c, struct fault *f)
 {
-    json_object *body = req->body, *options = json_get(body, "stream_options"), *metadata = json_get(body, "metadata");
-    if (json_get(body, "model") && !json_str(body, "model"))
-        return bad(f, "model", "a string");
+    json_object *body = req->body, *options = json_get(body, "stream_options");
     c->model = json_str(body, "model");
+    /* It is echoed in every chunk of a stream. */
+    if (json_get(body, "model") && (!c->model || strlen(c->model) > MODEL_MAX))
+        return bad(f, "model", "a string of at most 255 bytes");
     if (!flag(body, "stream", "stream", &c->stream, f))
         return false;
     if (options && !json_object_is_type(options, json_type_object))
@@ -320,12 +349,7 @@ static bool parse_top(struct request *req, struct completion *c, struct fault *f
         c->user = NULL;
     if (c->user && !utf8_user_id_valid(c->user, strlen(c->user)))
         return fault_set(f, FAULT_INVALID, MSG_invalid_user_id, "user", NULL, NULL);
-    c->session = req_header(req, "X-GoClaw-Session-Key");
-    if (!c->session && metadata && json_object_is_type(metadata, json_type_object))
-        c->session = json_str(metadata, "session_key");
-    if (c->session && !*c->session)
-        c->session = NULL;
-    return true;
+    return parse_session(req, c, f);
 }
 
 bool completion_parse(struct request *req, struct completion *c, struct fault *f)

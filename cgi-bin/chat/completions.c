@@ -3,10 +3,9 @@
 #include "base/utf8.h"
 #include "chat/completion.h"
 #include "store/runs.h"
-#include "store/sessions.h"
 #include "web/sse_out.h"
 
-enum { SESSION_NAME_MAX = 200, SESSION_KEY_MAX = 500, KEPT_MAX = 16 << 20, FRAME_MAX = 16 << 20 };
+enum { KEPT_MAX = 16 << 20, FRAME_MAX = 16 << 20, DELTA_MAX = 1 << 20 };
 
 /* One call on its way through the handler. */
 struct call {
@@ -20,6 +19,7 @@ struct call {
     int64_t created;     /* Unix seconds */
     const char *chunk_head, *chunk_tail; /* the constant parts of a content frame */
     struct buf *frame;
+    bool torn;           /* a frame found no memory and was not sent */
 };
 
 /* ---- the answer's JSON ---- */
@@ -92,7 +92,10 @@ static void write_completion(struct jsonw *w, const struct call *call, const str
 
 static void send_frame(struct call *call)
 {
-    sse_frame(call->req, NULL, buf_str(call->frame), call->frame->len);
+    if (call->frame->failed)
+        call->torn = true;
+    else
+        sse_frame(call->req, NULL, buf_str(call->frame), call->frame->len);
     buf_clear(call->frame);
 }
 
@@ -152,13 +155,17 @@ static void stream_begin(struct call *call)
     sse_flush(call->req);
 }
 
+/* Escaped text may be six times as long; pieces keep a frame below its maximum. */
 static void on_text(void *ctx, const char *s, size_t n)
 {
     struct call *call = ctx;
-    buf_adds(call->frame, call->chunk_head);
-    json_escape(call->frame, s, n);
-    buf_adds(call->frame, call->chunk_tail);
-    send_frame(call);
+    for (size_t step; n; s += step, n -= step) {
+        step = n <= DELTA_MAX ? n : utf8_cut(s, n, DELTA_MAX);
+        buf_adds(call->frame, call->chunk_head);
+        json_escape(call->frame, s, step);
+        buf_adds(call->frame, call->chunk_tail);
+        send_frame(call);
+    }
 }
 
 /* The caller wants the run to go on without him (03 §1.11). */
@@ -200,20 +207,30 @@ static void send_tool_calls(struct call *call, const struct run_result *r)
     chunk_end(call, &w, NULL, NULL);
 }
 
+static reply stream_fail(struct call *call, const struct fault *f)
+{
+    struct jsonw w;
+    jw_init(&w, call->frame);
+    fault_write(&w, f, call->req->locale);
+    call->req->error_code = fault_info(f->kind)->code;
+    send_frame(call);
+    send_done(call);
+    return sse_end(call->req);
+}
+
 /* The one terminal event of a stream, then [DONE]. */
 static reply stream_end(struct call *call, const struct run_result *r)
 {
     struct jsonw w;
-    if (r->status != RUN_COMPLETED) {
-        jw_init(&w, call->frame);
-        fault_write(&w, &r->fault, call->req->locale);
-        call->req->error_code = fault_info(r->fault.kind)->code;
-        send_frame(call);
-        send_done(call);
-        return sse_end(call->req);
-    }
+    if (r->status != RUN_COMPLETED)
+        return stream_fail(call, &r->fault);
     if (r->tool_call_count)
         send_tool_calls(call, r);
+    if (call->torn) {
+        struct fault f;
+        fault_set(&f, FAULT_INTERNAL, MSG_internal, NULL, "answer", NULL);
+        return stream_fail(call, &f);
+    }
     chunk_begin(call, &w);
     chunk_end(call, &w, llm_finish_name(r->finish), call->c.include_usage ? NULL : &r->usage);
     if (call->c.include_usage) {
@@ -317,40 +334,6 @@ static reply replay(struct call *call, const char *text, int status)
 
 /* ---- the checklist ---- */
 
-/* Contract 03 §1.6: which session, or the prefix of a new one. */
-static bool choose_session(struct call *call, struct run_input *in, struct fault *f)
-{
-    struct request *req = call->req;
-    const char *key = call->agent.agent_key, *s = call->c.session;
-    in->session_prefix = arena_printf(req->arena, "agent:%s:http-%s-", key, in->user);
-    if (!s && call->c.tool_result_count) {
-        struct db *db = req_db(req);
-        enum db_rc rc =
-            session_by_tool_call(db, req->arena, req->who.tenant_id, call->c.tool_results[0].tool_call_id, &in->session_key);
-        req_db_done(req, db);
-        if (rc != DB_ROW)
-            return fault_set(f, FAULT_INVALID, MSG_unknown_tool_call, "messages", call->c.tool_results[0].tool_call_id,
-                             NULL);
-        return true;
-    }
-    if (!s)
-        return true;
-    bool full = strncmp(s, "agent:", 6) == 0;
-    const char *prefix = arena_printf(req->arena, "agent:%s:", key);
-    for (const char *p = s; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7F)
-            return fault_set(f, FAULT_INVALID, MSG_must_be, "X-GoClaw-Session-Key", "X-GoClaw-Session-Key",
-                             "free of control characters");
-    if (!utf8_valid(s, strlen(s)) || strlen(s) > (full ? SESSION_KEY_MAX : SESSION_NAME_MAX))
-        return fault_set(f, FAULT_INVALID, MSG_must_be, "X-GoClaw-Session-Key", "X-GoClaw-Session-Key",
-                         full ? "at most 500 bytes" : "at most 200 bytes");
-    if (full && strncmp(s, prefix, strlen(prefix)) != 0)
-        return fault_set(f, FAULT_INVALID, MSG_must_be, "X-GoClaw-Session-Key", "X-GoClaw-Session-Key",
-                         "a session of the agent that is called");
-    in->session_key = full ? s : arena_printf(req->arena, "agent:%s:http:direct:%s", key, s);
-    return true;
-}
-
 static void announce(struct call *call)
 {
     struct request *req = call->req;
@@ -448,7 +431,7 @@ reply chat_completions(struct request *req)
     };
     if (!call->c.stream)
         events.text = NULL, events.flush = NULL;
-    if (!choose_session(call, &in, &f))
+    if (!session_choose(req, &call->c, &call->agent, &in, &f))
         return reply_fault(req, &f);
     return run_it(call, &in);
 }

@@ -201,7 +201,7 @@ void engine_sweep(struct engine *e)
 
 struct prune {
     char traces_before[TIME_TEXT_SIZE], answers_before[TIME_TEXT_SIZE];
-    bool traces;
+    bool traces, more;
     int64_t count;
 };
 
@@ -213,15 +213,19 @@ static enum db_rc prune_job(struct db *db, void *arg)
     if (rc == DB_OK && p->traces)
         rc = traces_prune(db, p->traces_before, PRUNE_AT_ONCE, &traces);
     p->count = answers + traces;
+    p->more = answers == PRUNE_AT_ONCE || traces == PRUNE_AT_ONCE;
     return rc;
 }
 
-void engine_prune(struct engine *e)
+bool engine_prune(struct engine *e)
 {
     struct prune p = {.traces = e->config->retention_days > 0};
     int64_t now = clock_ms();
     time_format(now - ANSWER_TTL_MS, p.answers_before);
     time_format(now - e->config->retention_days * 86400000, p.traces_before);
-    if (writer_run(e->writer, e->db, prune_job, &p) == DB_OK && p.count > 0)
+    if (writer_run(e->writer, e->db, prune_job, &p) != DB_OK)
+        return false;
+    if (p.count > 0)
         log_event(LOG_INFO, 0, "retention.pruned", LOG_I, "count", p.count, LOG_END);
+    return p.more;
 }

@@ -72,7 +72,8 @@ bool engine_has_body(struct engine *e, const char *answer_scope, const char *bod
 
 /* Marks `running` rows whose process is gone: status error, "interrupted" (contract 06 §5.5). */
 void engine_sweep(struct engine *e);
-/* Retention of traces and kept answers; a bounded amount of work a call. */
-void engine_prune(struct engine *e);
+/* Retention of traces and kept answers; a bounded amount of work a call. true when there may be more to do: whoever
+ * writes faster than one call a minute deletes must call again soon. */
+bool engine_prune(struct engine *e);
 
 #endif

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "base/clock.h"
+#include "base/config.h"
 
 /* How often a waiter looks at its cancel token; a handover wakes it at once. */
 enum { LOOK_MS = 100, TICK_MS = 1000, FOREIGN_LOCK_MS = 20, BUCKETS = 1024 };
@@ -28,6 +29,7 @@ struct line {
 struct queue {
     pthread_mutex_t lock;
     size_t slots, taken;
+    size_t waiting; /* for a slot, for a session's turn or for its lock */
     struct waiters for_slot;
     struct locks *locks;
     struct line *bucket[BUCKETS];
@@ -99,6 +101,8 @@ static void waiter_unlink(struct waiters *list, struct waiter *w)
 static enum queue_rc wait_turn(struct queue *q, struct waiters *list, int64_t limit_ms, struct cancel *c,
                                void (*tick)(void *), void *ctx)
 {
+    if (q->waiting >= CONFIG_RUNS_WAITING_MAX)
+        return QUEUE_NO_SLOT;
     struct waiter w = {0};
     int64_t start = clock_mono_ms(), ticked = start;
     enum queue_rc rc = QUEUE_ENTERED;
@@ -106,6 +110,7 @@ static enum queue_rc wait_turn(struct queue *q, struct waiters *list, int64_t li
     *list->last = &w;
     list->last = &w.next;
     list->count++;
+    q->waiting++;
     while (!w.mine && rc == QUEUE_ENTERED) {
         cond_wait_ms(&w.turn, &q->lock, LOOK_MS);
         tick_if_due(q, &ticked, tick, ctx);
@@ -118,6 +123,7 @@ static enum queue_rc wait_turn(struct queue *q, struct waiters *list, int64_t li
     }
     if (!w.mine)
         waiter_unlink(list, &w);
+    q->waiting--;
     pthread_cond_destroy(&w.turn);
     return rc;
 }
@@ -189,20 +195,44 @@ static bool line_name(char *out, size_t size, const char *tenant_id, const char 
     return snprintf(out, size, "%s\n%s", tenant_id, session_key) < (int)size;
 }
 
-/* The same session may run in another process (an upgrade, plain CGI): its lock is asked for until it is free. */
-static bool foreign_wait(struct queue *q, const char *tenant_id, const char *session_key, struct cancel *c,
-                         void (*tick)(void *ctx), void *ctx)
+static bool waiting_begin(struct queue *q)
 {
+    pthread_mutex_lock(&q->lock);
+    bool room = q->waiting < CONFIG_RUNS_WAITING_MAX;
+    q->waiting += room;
+    pthread_mutex_unlock(&q->lock);
+    return room;
+}
+
+static void waiting_end(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->waiting--;
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* The same session may run in another process (an upgrade, plain CGI): its lock is asked for until it is free. */
+static enum queue_rc foreign_wait(struct queue *q, const char *tenant_id, const char *session_key, struct cancel *c,
+                                  void (*tick)(void *ctx), void *ctx)
+{
+    if (locks_session_try(q->locks, tenant_id, session_key))
+        return QUEUE_ENTERED;
+    if (!waiting_begin(q))
+        return QUEUE_FULL;
     int64_t ticked = clock_mono_ms();
-    while (!locks_session_try(q->locks, tenant_id, session_key)) {
-        if (!cancel_sleep(c, FOREIGN_LOCK_MS))
-            return false;
+    enum queue_rc rc = QUEUE_CANCELLED;
+    while (cancel_sleep(c, FOREIGN_LOCK_MS)) {
+        if (locks_session_try(q->locks, tenant_id, session_key)) {
+            rc = QUEUE_ENTERED;
+            break;
+        }
         if (tick && clock_mono_ms() - ticked >= TICK_MS) {
             ticked = clock_mono_ms();
             tick(ctx);
         }
     }
-    return true;
+    waiting_end(q);
+    return rc;
 }
 
 static void line_leave(struct queue *q, const char *name)
@@ -225,9 +255,10 @@ enum queue_rc queue_enter(struct queue *q, const char *tenant_id, const char *se
         pthread_mutex_unlock(&q->lock);
         if (rc != QUEUE_ENTERED)
             return rc;
-        if (!foreign_wait(q, tenant_id, session_key, c, tick, ctx)) {
+        rc = foreign_wait(q, tenant_id, session_key, c, tick, ctx);
+        if (rc != QUEUE_ENTERED) {
             line_leave(q, name);
-            return QUEUE_CANCELLED;
+            return rc;
         }
     }
     pthread_mutex_lock(&q->lock);

@@ -8,6 +8,8 @@
  *  4. Who waits for his session's turn holds no slot; slots are given in the order of asking, and nobody waits
  *     longer than QUEUE_SLOT_WAIT_MS for one.
  *  5. A wait ends early when the run is cancelled or its deadline passes.
+ *  6. No more than CONFIG_RUNS_WAITING_MAX runs wait, for whatever; one more is refused at once. Each holds a thread,
+ *     and threads must be left for those who cancel runs or ask how the process is.
  */
 #ifndef CLAWGATE_AGENT_QUEUE_H
 #define CLAWGATE_AGENT_QUEUE_H

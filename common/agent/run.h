@@ -82,6 +82,7 @@ struct run {
     char trace_id[UUID_SIZE];
     char root_span_id[UUID_SIZE];
     const char *session_key;
+    const char *workspace;   /* of this agent and user; made when a tool first needs it */
     bool new_session;
     bool admitted;
     int64_t started_ms;      /* wall clock */

@@ -202,7 +202,7 @@ static struct tool_result run_tool(struct loop *l, const struct llm_tool_call *c
         .user_id = r->in->user,
         .agent_id = r->in->agent->id,
         .session_key = r->session_key,
-        .workspace = r->in->agent->workspace,
+        .workspace = r->workspace,
     };
     struct tool_result res = tool->run(&env, args);
     res.text = cap_result(r, res.text);

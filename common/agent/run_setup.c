@@ -1,6 +1,7 @@
 /* Before the first model call: provider, tools, and the messages the model will see. */
 #include "agent/history.h"
 #include "agent/prompt.h"
+#include "agent/provider.h"
 #include "agent/run_parts.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -23,27 +24,12 @@ bool setup_provider(struct run *r, struct db *db, struct fault *f)
     enum db_rc rc = provider_find(db, r->arena, r->in->tenant_id, name, &p);
     if (rc != DB_ROW)
         return rc == DB_OK ? no_provider(r, f, name) : fault_from_db(f, rc);
-    const struct llm_type *type = llm_type_find(p.provider_type);
-    if (!type || !p.enabled || type->wire == LLM_WIRE_STORED_ONLY || (type->needs_key && !*p.api_key))
-        return no_provider(r, f, name);
-    const char *key = crypto_decrypt(r->arena, &config->keys, p.api_key);
-    if (!key)
+    enum provider_state state = provider_resolve(r->arena, config, r->in->tenant_id, &p, &r->provider);
+    if (state == PROVIDER_KEY_LOST)
         return fault_set(f, FAULT_STATE, MSG_decrypt_failed, NULL, "api_key", NULL);
-    json_object *settings = run_json(r, p.settings);
-    const char *default_model = settings ? json_str(settings, "default_model") : NULL;
-    if (!default_model || !*default_model)
-        default_model = type->default_model ? type->default_model : "";
-    bool master = strcmp(r->in->tenant_id, MASTER_TENANT_ID) == 0;
-    r->provider = (struct llm_provider){
-        .name = p.name,
-        .type = p.provider_type,
-        .base_url = *p.api_base ? p.api_base : type->base_url ? type->base_url : "",
-        .api_key = key,
-        .default_model = default_model,
-        .private_allowed = config->allow_private_provider_urls == TRI_UNSET
-                               ? master
-                               : config->allow_private_provider_urls == TRI_YES,
-    };
+    if (state != PROVIDER_USABLE)
+        return no_provider(r, f, name);
+    const char *default_model = r->provider.default_model;
     r->model = agent->model && *agent->model ? agent->model
                : *default_model              ? default_model
                                              : config->default_model;
@@ -96,8 +82,8 @@ static void file_take(void *ctx, const char *name, const char *content)
         files->list[files->n++] = (struct context_file){name, content};
 }
 
-/* A run's directory: the agent's, then the user's own (03 §3.2 step 3). Made when a tool first needs it. */
-static const char *workspace(struct run *r)
+/* A run's directory: the agent's, then the user's own (03 §3.2 step 3). */
+static const char *workspace_of(struct run *r)
 {
     const char *user = r->in->user;
     if (!user || !*user)
@@ -127,7 +113,7 @@ static void push_system(struct run *r, const struct files *files)
         .channel = r->in->channel,
         .session_key = r->session_key,
         .user = r->in->user,
-        .workspace = workspace(r),
+        .workspace = r->workspace,
         .tools = r->tools,
         .tool_count = r->own_tool_count,
         .files = files->list,
@@ -183,6 +169,7 @@ bool setup_messages(struct run *r, struct fault *f)
     if (session.id && !run_session_fits(r, &session, f))
         return false;
 
+    r->workspace = workspace_of(r);
     push_system(r, files);
     push_summary(r, session.summary);
     if (r->new_session) {

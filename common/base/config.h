@@ -16,6 +16,10 @@
 enum injection_action { INJECTION_OFF, INJECTION_LOG, INJECTION_WARN, INJECTION_BLOCK };
 enum tristate { TRI_UNSET, TRI_NO, TRI_YES };
 
+/* Runs that wait for a slot or their session's turn, beyond max_concurrent_runs. Not a setting: the queue refuses one
+ * more, and the threaded worker has this many threads for them. */
+enum { CONFIG_RUNS_WAITING_MAX = 256 };
+
 struct config {
     const char *home; /* absolute */
     const char *file; /* the config file's path, whether it exists or not */

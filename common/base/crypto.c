@@ -1,4 +1,4 @@
-#include "base/crypto.h"
+#include "base/crypto_inner.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -165,6 +165,23 @@ static bool unseal(const unsigned char key[KEY_SIZE], unsigned char *sealed, siz
     return ok;
 }
 
+/* The key of this moment. Nothing is encrypted with a key that is no longer kept anywhere. */
+static bool current_key(const struct crypto_keys *k, unsigned char key[KEY_SIZE])
+{
+    memcpy(key, k->primary, KEY_SIZE);
+    if (k->from_env || !k->data_dir)
+        return true;
+    struct key_file now;
+    char err[200];
+    bool ok = key_file_read(k->data_dir, &now, err, sizeof err) == KEY_FILE_FOUND;
+    if (ok)
+        memcpy(key, now.key[0], KEY_SIZE);
+    else
+        log_event(LOG_ERROR, 1106, "crypto.key_file_gone", LOG_S, "reason", err, LOG_END);
+    OPENSSL_cleanse(&now, sizeof now);
+    return ok;
+}
+
 char *crypto_encrypt(struct arena *a, const struct crypto_keys *k, const char *plain)
 {
     if (!plain || !*plain)
@@ -174,12 +191,29 @@ char *crypto_encrypt(struct arena *a, const struct crypto_keys *k, const char *p
         return NULL;
     size_t sealed_len = n + NONCE_SIZE + TAG_SIZE;
     unsigned char *sealed = arena_alloc(a, sealed_len);
-    if (!seal(k->primary, plain, n, sealed))
+    unsigned char key[KEY_SIZE];
+    bool sealed_well = current_key(k, key) && seal(key, plain, n, sealed);
+    OPENSSL_cleanse(key, sizeof key);
+    if (!sealed_well)
         return NULL;
     char *text = arena_alloc(a, PREFIX_LEN + (sealed_len + 2) / 3 * 4 + 1);
     memcpy(text, prefix, PREFIX_LEN);
     EVP_EncodeBlock((unsigned char *)text + PREFIX_LEN, sealed, (int)sealed_len);
     return text;
+}
+
+/* With what the key file holds now: it may have changed since this process began. */
+static bool unseal_with_file(const struct crypto_keys *k, unsigned char *sealed, size_t n, unsigned char *out)
+{
+    struct key_file now;
+    char err[200];
+    if (!k->data_dir || key_file_read(k->data_dir, &now, err, sizeof err) != KEY_FILE_FOUND)
+        return false;
+    bool ok = false;
+    for (int i = 0; i < now.count && !ok; i++)
+        ok = unseal(now.key[i], sealed, n, out);
+    OPENSSL_cleanse(&now, sizeof now);
+    return ok;
 }
 
 char *crypto_decrypt(struct arena *a, const struct crypto_keys *k, const char *stored)
@@ -197,6 +231,8 @@ char *crypto_decrypt(struct arena *a, const struct crypto_keys *k, const char *s
     if (unseal(k->primary, sealed, len, plain))
         return (char *)plain;
     if (k->has_secondary && unseal(k->secondary, sealed, len, plain))
+        return (char *)plain;
+    if (unseal_with_file(k, sealed, len, plain))
         return (char *)plain;
     OPENSSL_cleanse(plain, len);
     return NULL;

@@ -101,6 +101,16 @@ static void put_big_endian(unsigned char *out, uint64_t v, int n)
         out[i] = (unsigned char)v;
 }
 
+/* 32 hex digits in groups of 8, 4, 4, 4 and 12. */
+static void put_dashed(const char *hex, char out[UUID_SIZE])
+{
+    for (int i = 0; i < UUID_LEN; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        out[i] = dash ? '-' : *hex++;
+    }
+    out[UUID_LEN] = 0;
+}
+
 void uuid_new(char out[UUID_SIZE])
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -116,7 +126,7 @@ void uuid_new(char out[UUID_SIZE])
 
     char hex[33];
     hex_encode(raw, sizeof raw, hex);
-    snprintf(out, UUID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+    put_dashed(hex, out);
 }
 
 static int hex_value(char c)

@@ -10,7 +10,7 @@ struct lead {
     unsigned char length, low, high;
 };
 
-static struct lead lead_of(unsigned char c)
+static inline struct lead lead_of(unsigned char c)
 {
     if (c < 0x80)
         return (struct lead){1, 0, 0};

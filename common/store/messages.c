@@ -77,25 +77,24 @@ static bool agent_missing(struct db *db, const char *agent_id)
     return rc == DB_OK;
 }
 
-static enum db_rc tool_calls_index(struct db *db, const char *tenant_id, const char *session_id,
-                                   const struct message *m)
+static enum db_rc tool_calls_index(struct db *db, const struct session_write *w, const struct message *m)
 {
-    SQL(index, "INSERT INTO tool_call_index (tenant_id, tool_call_id, called_at, session_id)"
+    SQL(index, "INSERT INTO tool_call_index (tenant_id, tool_call_id, called_at, session_key)"
                " SELECT ?1, value ->> '$.id', ?2, ?3 FROM json_each(CASE WHEN json_valid(?4) THEN ?4 ELSE '[]' END)"
                " WHERE type = 'object' AND json_type(value, '$.id') = 'text' ON CONFLICT DO NOTHING");
-    return db_exec(db, &index, "tttt", tenant_id, m->created_at, session_id, m->tool_calls);
+    return db_exec(db, &index, "tttt", w->tenant_id, m->created_at, w->key, m->tool_calls);
 }
 
-static enum db_rc message_insert(struct db *db, const char *tenant_id, const char *session_id, int64_t seq,
+static enum db_rc message_insert(struct db *db, const struct session_write *w, const char *session_id, int64_t seq,
                                  const struct message *m)
 {
     SQL(insert, "INSERT INTO messages (session_id, seq, tenant_id, id, role, is_error, created_at, tool_call_id,"
                 " content, thinking, tool_calls, media_refs)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, COALESCE(?9, ''), ?10, ?11, ?12)");
-    enum db_rc rc = db_exec(db, &insert, "titttbtttttt", session_id, seq, tenant_id, m->id, m->role, (int)m->is_error,
+    enum db_rc rc = db_exec(db, &insert, "titttbtttttt", session_id, seq, w->tenant_id, m->id, m->role, (int)m->is_error,
                             m->created_at, m->tool_call_id, m->content, m->thinking, m->tool_calls, m->media_refs);
     if (rc == DB_OK && m->tool_calls)
-        rc = tool_calls_index(db, tenant_id, session_id, m);
+        rc = tool_calls_index(db, w, m);
     return rc;
 }
 
@@ -108,7 +107,7 @@ enum db_rc session_append(struct db *db, const struct session_write *w, const st
         return DB_OK;
     int64_t seq = at.message_count - (int64_t)n;
     for (size_t i = 0; i < n && rc == DB_OK; i++)
-        rc = message_insert(db, w->tenant_id, at.id, ++seq, &messages[i]);
+        rc = message_insert(db, w, at.id, ++seq, &messages[i]);
     return rc;
 }
 
@@ -167,9 +166,8 @@ enum db_rc session_message_seq(struct db *db, const char *session_id, const char
 enum db_rc session_by_tool_call(struct db *db, struct arena *a, const char *tenant_id, const char *tool_call_id,
                                 const char **key)
 {
-    SQL(find, "SELECT s.key FROM tool_call_index t JOIN sessions s ON s.id = t.session_id"
-              " WHERE t.tenant_id = ?1 AND t.tool_call_id = ?2 AND s.tenant_id = ?1"
-              " ORDER BY t.called_at DESC, t.session_id DESC LIMIT 1");
+    SQL(find, "SELECT session_key FROM tool_call_index WHERE tenant_id = ?1 AND tool_call_id = ?2"
+              " ORDER BY called_at DESC, session_key DESC LIMIT 1");
     struct db_stmt *s = db_query(db, &find, "tt", tenant_id, tool_call_id);
     enum db_rc rc = db_next(s);
     if (rc == DB_ROW)

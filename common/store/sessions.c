@@ -88,7 +88,7 @@ static enum db_rc list_total(struct db *db, const struct session_filter *f, int6
 static enum db_rc list_start(struct db *db, struct arena *a, const struct session_filter *f, const char **updated,
                              const char **key)
 {
-    SQL(place, "SELECT updated_at, key FROM sessions WHERE id = ?1 AND tenant_id = ?2");
+    SQL(place, "SELECT updated_at, key FROM sessions WHERE tenant_id = ?2 AND key = ?1");
     *updated = "~"; /* after every time */
     *key = "";
     if (!f->before)
@@ -144,8 +144,7 @@ enum db_rc session_patch(struct db *db, const char *tenant_id, const char *key, 
 
 enum db_rc session_reset(struct db *db, const char *tenant_id, const char *key)
 {
-    SQL(calls, "DELETE FROM tool_call_index WHERE session_id ="
-               " (SELECT id FROM sessions WHERE tenant_id = ?1 AND key = ?2)");
+    SQL(calls, "DELETE FROM tool_call_index WHERE tenant_id = ?1 AND session_key = ?2");
     SQL(rows, "DELETE FROM messages WHERE session_id = (SELECT id FROM sessions WHERE tenant_id = ?1 AND key = ?2)");
     SQL(counters, "UPDATE sessions SET summary = '', message_count = 0, message_bytes = 0, context_start = 1,"
                   " last_prompt_tokens = 0, last_message_count = 0, updated_at = ?3 WHERE tenant_id = ?1 AND key = ?2");

@@ -45,7 +45,7 @@ struct session_filter {
     const char *user_id;  /* NULL = everybody */
     const char *agent_id; /* NULL = any */
     const char *channel;  /* NULL = any; matches the column or the key's third part */
-    const char *before;   /* session id: page by key */
+    const char *before;   /* session key: page by key */
     int64_t limit, offset;
 };
 enum db_rc session_list(struct db *db, struct arena *a, const struct session_filter *f, struct session **out,

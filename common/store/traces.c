@@ -7,7 +7,7 @@ enum db_rc trace_insert(struct db *db, const struct trace *t)
     /* The row may be there already when a job is tried again. */
     SQL(insert, "INSERT INTO traces (id, tenant_id, run_id, session_key, user_id, channel, agent_id, agent_key, name,"
                 " status, start_time, input_preview, tags, worker)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (id) DO NOTHING");
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING");
     return db_exec(db, &insert, "ttttttttttttti", t->id, t->tenant_id, t->run_id, t->session_key, t->user_id,
                    t->channel, t->agent_id, t->agent_key, t->name, t->status, t->start_time, t->input_preview, t->tags,
                    t->worker);
@@ -21,7 +21,7 @@ enum db_rc trace_finish(struct db *db, const struct trace *t)
         " total_output_tokens, total_cost, worker, error, input_preview, output_preview, metadata, tags)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
         " ?23, ?24, ?25)"
-        " ON CONFLICT (id) DO UPDATE SET status = ?10, end_time = ?12, duration_ms = ?13, span_count = ?14,"
+        " ON CONFLICT (tenant_id, id) DO UPDATE SET status = ?10, end_time = ?12, duration_ms = ?13, span_count = ?14,"
         " llm_call_count = ?15, tool_call_count = ?16, total_input_tokens = ?17, total_output_tokens = ?18,"
         " total_cost = ?19, error = ?21, output_preview = ?23, metadata = ?24");
     return db_exec(db, &finish, "ttttttttttttiiiiiidittttt", t->id, t->tenant_id, t->run_id, t->session_key,
@@ -92,18 +92,31 @@ enum db_rc traces_running_workers(struct db *db, int64_t *workers, size_t max, s
     return rc;
 }
 
+/* The oldest of one tenant, as its ids are in the order of time. */
+#define OLDEST "(SELECT id FROM traces WHERE tenant_id = ?3 ORDER BY id LIMIT ?2)"
+
+static enum db_rc tenant_prune(struct db *db, const char *tenant_id, const char *before, int64_t max, int64_t *count)
+{
+    SQL(spans, "DELETE FROM spans WHERE trace_id IN"
+               " (SELECT id FROM traces WHERE tenant_id = ?3 AND id IN " OLDEST " AND start_time < ?1)");
+    SQL(traces, "DELETE FROM traces WHERE tenant_id = ?3 AND id IN " OLDEST " AND start_time < ?1");
+    enum db_rc rc = db_exec(db, &spans, "tit", before, max, tenant_id);
+    if (rc == DB_OK)
+        rc = db_exec(db, &traces, "tit", before, max, tenant_id);
+    *count += rc == DB_OK ? db_changes(db) : 0;
+    return rc;
+}
+
 enum db_rc traces_prune(struct db *db, const char *before, int64_t max, int64_t *count)
 {
-    /* Ids begin with their time, so the oldest come first without an index of their own. */
-    SQL(spans, "DELETE FROM spans WHERE trace_id IN (SELECT id FROM traces WHERE id IN"
-               " (SELECT id FROM traces ORDER BY id LIMIT ?2) AND start_time < ?1)");
-    SQL(traces, "DELETE FROM traces WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT ?2)"
-                " AND start_time < ?1");
-    enum db_rc rc = db_exec(db, &spans, "ti", before, max);
-    if (rc == DB_OK)
-        rc = db_exec(db, &traces, "ti", before, max);
-    *count = rc == DB_OK ? db_changes(db) : 0;
-    return rc;
+    SQL(tenants, "SELECT id FROM tenants");
+    enum db_rc rc = DB_OK, more;
+    *count = 0;
+    struct db_stmt *s = db_query(db, &tenants, "");
+    while ((more = db_next(s)) == DB_ROW && rc == DB_OK && *count < max)
+        rc = tenant_prune(db, db_peek(s, 0, NULL), before, max - *count, count);
+    db_reset(s);
+    return rc != DB_OK ? rc : more == DB_ROW ? DB_OK : more;
 }
 
 /* Runs: the traces seen as runs --------------------------------------------- */
@@ -128,7 +141,7 @@ static void run_read(struct db_stmt *s, struct arena *a, struct run_row *out)
 
 enum db_rc run_find(struct db *db, struct arena *a, const char *tenant_id, const char *run_id, struct run_row *out)
 {
-    SQL(find, "SELECT " RUN_COLUMNS " FROM traces WHERE id = ?2 AND +tenant_id = ?1");
+    SQL(find, "SELECT " RUN_COLUMNS " FROM traces WHERE tenant_id = ?1 AND id = ?2");
     struct db_stmt *s = db_query(db, &find, "tt", tenant_id, run_id);
     enum db_rc rc = db_next(s);
     if (rc == DB_ROW)
@@ -137,12 +150,12 @@ enum db_rc run_find(struct db *db, struct arena *a, const char *tenant_id, const
     return rc;
 }
 
-/* One statement for each index. A page by key begins after (start_time, id) of the run named in `before`. */
+/* One statement for each index. A page by key begins after the run named in `before`. */
 #define OF_TENANT " FROM traces WHERE tenant_id = ?1"
 #define OF_USER OF_TENANT " AND user_id = ?2"
 #define OF_RUNNING OF_TENANT " AND status = 'running' AND (?2 IS NULL OR user_id = ?2)"
 #define WITH_STATUS " AND (?3 IS NULL OR status = ?3)"
-#define PAGE " AND (start_time, id) < (?4, ?5) ORDER BY start_time DESC, id DESC LIMIT ?6 OFFSET ?7"
+#define PAGE " AND id < ?4 ORDER BY id DESC LIMIT ?5 OFFSET ?6"
 #define COUNTED(where) "SELECT COUNT(*) FROM (SELECT 1" where " LIMIT 10001)"
 
 enum run_index { BY_TENANT, BY_USER, RUNNING, RUN_INDEXES };
@@ -164,20 +177,12 @@ static struct db_stmt *run_count(struct db *db, enum run_index index, const char
     return db_query(db, &all[index], user ? "tt" : "t", tenant_id, user);
 }
 
-static enum db_rc run_start(struct db *db, struct arena *a, const char *tenant_id, const char *before,
-                            const char **time, const char **id)
+/* Is there such a run? */
+static enum db_rc run_exists(struct db *db, const char *tenant_id, const char *id)
 {
-    SQL(place, "SELECT start_time, id FROM traces WHERE id = ?2 AND +tenant_id = ?1");
-    *time = "~"; /* after every time */
-    *id = "";
-    if (!before)
-        return DB_ROW;
-    struct db_stmt *s = db_query(db, &place, "tt", tenant_id, before);
+    SQL(find, "SELECT 1 FROM traces WHERE tenant_id = ?1 AND id = ?2");
+    struct db_stmt *s = db_query(db, &find, "tt", tenant_id, id);
     enum db_rc rc = db_next(s);
-    if (rc == DB_ROW) {
-        *time = db_text(s, 0, a);
-        *id = db_text(s, 1, a);
-    }
     db_reset(s);
     return rc;
 }
@@ -199,11 +204,11 @@ enum db_rc run_list(struct db *db, struct arena *a, const char *tenant_id, const
     enum db_rc rc = total_read(run_count(db, index, tenant_id, user, status), total, total_capped);
     if (rc != DB_OK)
         return rc;
-    const char *time, *id;
-    rc = run_start(db, a, tenant_id, before, &time, &id);
+    rc = before ? run_exists(db, tenant_id, before) : DB_ROW;
     if (rc != DB_ROW)
         return rc;
-    struct db_stmt *s = db_query(db, &pages[index], "tttttii", tenant_id, user, status, time, id, limit, offset);
+    struct db_stmt *s =
+        db_query(db, &pages[index], "ttttii", tenant_id, user, status, before ? before : "~", limit, offset);
     while ((rc = db_next(s)) == DB_ROW)
         run_read(s, a, rows_add(a, out, count, sizeof **out));
     return rc;

@@ -26,7 +26,7 @@ enum {
     STACK_SIZE = 256 * 1024,
 #endif
     IDLE_MAX = 16,       /* threads kept without work */
-    BEYOND_RUNS = 64,    /* threads above max_concurrent_runs: short requests beside the runs */
+    BEYOND_RUNS = 64,    /* threads above those of runs and waiting runs: short requests beside them */
     POOL_CONNECTIONS = 8,
     ARENAS = 4,          /* of malloc */
     TICK_MS = 1000,
@@ -146,7 +146,7 @@ static void *member_main(void *arg)
 static bool crew_start(struct crew *c, const struct gateway *gw)
 {
     c->gw = gw;
-    c->limit = (size_t)gw->config->max_concurrent_runs + BEYOND_RUNS;
+    c->limit = (size_t)gw->config->max_concurrent_runs + CONFIG_RUNS_WAITING_MAX + BEYOND_RUNS;
     c->members = calloc(c->limit, sizeof *c->members);
     if (!c->members)
         return false;

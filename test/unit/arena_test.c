@@ -88,7 +88,7 @@ static void test_reused_memory_is_zeroed(void **state)
     }
 }
 
-/* malloc is asked for nothing when a request needs no more than 56 kB less what is lost at the ends of chunks. */
+/* 50 kB fit into the chunks that are kept: the second request gets the very same memory. */
 static void test_clear_keeps_later_chunks(void **state)
 {
     (void)state;

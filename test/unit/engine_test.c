@@ -396,6 +396,21 @@ static void test_prune(void **state)
     assert_true(trace_there("young"));
 }
 
+/* Whoever writes faster than one batch a minute is told that there is more to delete. */
+static void test_prune_says_when_there_is_more(void **state)
+{
+    (void)state;
+    char id[16];
+    for (int i = 0; i < 501; i++) {
+        snprintf(id, sizeof id, "old%03d", i);
+        insert_answer(id, 86400000 + 60000);
+    }
+    assert_true(engine_prune(engine));
+    assert_true(answer_there("old500"));
+    assert_false(engine_prune(engine));
+    assert_false(answer_there("old500"));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -404,6 +419,7 @@ int main(void)
         TEST(test_start_fails), TEST(test_list),         TEST(test_has_body),       TEST(test_cancel),
         TEST(test_cancel_waits), TEST(test_drain),       TEST(test_crowd),          TEST(test_sweep),
         TEST(test_start_sweeps), TEST(test_sweep_threaded), TEST(test_prune),
+        TEST(test_prune_says_when_there_is_more),
     };
     log_init("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

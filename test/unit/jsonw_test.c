@@ -341,6 +341,30 @@ static void test_full_buffer_fails_quietly(void **state)
     buf_release(&small);
 }
 
+/* At every limit what is written is a beginning of the whole, closed with a NUL. */
+static void test_every_limit_of_a_string(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"plain \x01\xC3\xA9\xFF\"end", "\"plain \\u0001\xC3\xA9\xEF\xBF\xBD\\\"end\""},
+        {"x\x01", "\"x\\u0001\""},
+        {"\xFF", "\"\xEF\xBF\xBD\""},
+        {"", "\"\""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t whole = strlen(rows[i][1]);
+        for (size_t max = 0; max <= whole + 1; max++) {
+            struct buf small = BUF_INIT(max);
+            jw_init(&w, &small);
+            jw_str(&w, rows[i][0]);
+            assert_int_equal(small.failed, max < whole);
+            assert_memory_equal(buf_str(&small), rows[i][1], small.len);
+            assert_int_equal(strlen(buf_str(&small)), small.len);
+            buf_release(&small);
+        }
+    }
+}
+
 static void close_nothing(void)
 {
     jw_arr_end(&w);
@@ -433,6 +457,7 @@ int main(void)
         TEST(test_deep_tree),
         TEST(test_depth_of_the_writer),
         TEST(test_full_buffer_fails_quietly),
+        TEST(test_every_limit_of_a_string),
         TEST(test_mistakes_assert),
     };
     return cmocka_run_group_tests_name("jsonw", tests, NULL, NULL);

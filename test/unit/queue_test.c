@@ -11,6 +11,7 @@
 
 #include "agent/queue.h"
 #include "base/clock.h"
+#include "base/config.h"
 
 static char dir[] = "/tmp/clawgate-queue-XXXXXX";
 static char err[300];
@@ -423,6 +424,31 @@ static void test_crowd(void **state)
     assert_int_equal(sum, CROWD * TIMES);
 }
 
+/* Each waiting run holds a thread: one more than CONFIG_RUNS_WAITING_MAX is refused at once, whatever it waits for. */
+static void test_waiting_is_bounded(void **state)
+{
+    (void)state;
+    static struct one waiting[CONFIG_RUNS_WAITING_MAX];
+    struct one late = {0}, in_line = {0};
+    enter("busy");
+    for (size_t i = 0; i < CONFIG_RUNS_WAITING_MAX; i++) {
+        waiting[i] = (struct one){0};
+        one_start(&waiting[i], i < 5 ? "busy" : NULL, 0);
+    }
+    one_start(&late, NULL, 0);
+    one_end(&late);
+    assert_int_equal(late.rc, QUEUE_NO_SLOT);
+    assert_true(late.waited_ms < 1000);
+    one_start(&in_line, "busy", 0);
+    one_end(&in_line);
+    assert_int_equal(in_line.rc, QUEUE_NO_SLOT);
+    queue_leave(queue, "t", "busy");
+    for (size_t i = 0; i < CONFIG_RUNS_WAITING_MAX; i++) {
+        one_end(&waiting[i]);
+        assert_int_equal(waiting[i].rc, QUEUE_ENTERED);
+    }
+}
+
 #define TEST(f, s) cmocka_unit_test_setup_teardown(f, s, teardown)
 
 int main(void)
@@ -433,6 +459,7 @@ int main(void)
         TEST(test_cap_without_slots, setup_one_slot),
         TEST(test_order_without_slots, setup_one_slot),
         TEST(test_slots, setup_two_slots),
+        TEST(test_waiting_is_bounded, setup_one_slot),
         TEST(test_slot_returns_when_refused, setup_two_slots),
         TEST(test_cancel_in_line, setup),
         TEST(test_deadline_in_line, setup),

@@ -159,9 +159,9 @@ static void test_lists(void **state)
     static const struct {
         const char *id, *time, *user, *status;
     } runs[] = {
-        {"1", "2026-11-22T10:00:00.000Z", "bob", "completed"}, {"2", "2026-11-22T10:00:00.000Z", "eve", "running"},
-        {"3", "2026-11-22T09:00:00.000Z", "bob", "running"},   {"4", "2026-11-22T11:00:00.000Z", "bob", "error"},
-        {"5", "2026-11-22T08:00:00.000Z", "eve", "cancelled"},
+        {"3", "2026-11-22T10:00:00.000Z", "bob", "completed"}, {"4", "2026-11-22T10:00:00.000Z", "eve", "running"},
+        {"2", "2026-11-22T09:00:00.000Z", "bob", "running"},   {"5", "2026-11-22T11:00:00.000Z", "bob", "error"},
+        {"1", "2026-11-22T08:00:00.000Z", "eve", "cancelled"},
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         struct trace t = trace(runs[i].id, runs[i].time);
@@ -174,22 +174,22 @@ static void test_lists(void **state)
     assert_int_equal(trace_insert(s->db, &foreign), DB_OK);
 
     int64_t total;
-    assert_string_equal(listed(s, NULL, NULL, NULL, 10, 0, &total), "4 2 1 3 5 ");
+    assert_string_equal(listed(s, NULL, NULL, NULL, 10, 0, &total), "5 4 3 2 1 ");
     assert_int_equal(total, 5);
-    assert_string_equal(listed(s, NULL, NULL, NULL, 2, 1, &total), "2 1 ");
+    assert_string_equal(listed(s, NULL, NULL, NULL, 2, 1, &total), "4 3 ");
     assert_int_equal(total, 5);
-    assert_string_equal(listed(s, "bob", NULL, NULL, 10, 0, &total), "4 1 3 ");
+    assert_string_equal(listed(s, "bob", NULL, NULL, 10, 0, &total), "5 3 2 ");
     assert_int_equal(total, 3);
-    assert_string_equal(listed(s, NULL, "running", NULL, 10, 0, &total), "2 3 ");
+    assert_string_equal(listed(s, NULL, "running", NULL, 10, 0, &total), "4 2 ");
     assert_int_equal(total, 2);
-    assert_string_equal(listed(s, "bob", "running", NULL, 10, 0, &total), "3 ");
+    assert_string_equal(listed(s, "bob", "running", NULL, 10, 0, &total), "2 ");
     assert_int_equal(total, 1);
-    assert_string_equal(listed(s, "bob", "error", NULL, 10, 0, &total), "4 ");
+    assert_string_equal(listed(s, "bob", "error", NULL, 10, 0, &total), "5 ");
     assert_string_equal(listed(s, NULL, "no such", NULL, 10, 0, &total), "");
     assert_int_equal(total, 0);
-    assert_string_equal(listed(s, NULL, NULL, "2", 10, 0, &total), "1 3 5 ");
+    assert_string_equal(listed(s, NULL, NULL, "4", 10, 0, &total), "3 2 1 ");
     assert_int_equal(total, 5);
-    assert_string_equal(listed(s, "bob", NULL, "4", 1, 0, &total), "1 ");
+    assert_string_equal(listed(s, "bob", NULL, "5", 1, 0, &total), "3 ");
     assert_string_equal(listed(s, NULL, NULL, "6", 10, 0, &total), "");
     store_plans_are_straight(s->db, "traces");
 }

@@ -265,12 +265,12 @@ static void test_lists(void **state)
     assert_string_equal(listed(s, (struct session_filter){.channel = "ws", .user_id = "bob", .agent_id = "x"}, &total),
                         "4 ");
     assert_int_equal(total, 1);
-    assert_string_equal(listed(s, (struct session_filter){.before = "3"}, &total), "2 4 1 ");
+    assert_string_equal(listed(s, (struct session_filter){.before = "a"}, &total), "2 4 1 ");
     assert_int_equal(total, 4);
-    assert_string_equal(listed(s, (struct session_filter){.before = "2", .limit = 1}, &total), "4 ");
-    assert_string_equal(listed(s, (struct session_filter){.before = "4", .user_id = "bob"}, &total), "1 ");
-    assert_string_equal(listed(s, (struct session_filter){.before = "1"}, &total), "");
-    assert_string_equal(listed(s, (struct session_filter){.before = "5"}, &total), "");
+    assert_string_equal(listed(s, (struct session_filter){.before = "b", .limit = 1}, &total), "4 ");
+    assert_string_equal(listed(s, (struct session_filter){.before = "c", .user_id = "bob"}, &total), "1 ");
+    assert_string_equal(listed(s, (struct session_filter){.before = "agent:default:ws:direct:9"}, &total), "");
+    assert_string_equal(listed(s, (struct session_filter){.before = "d"}, &total), "");
     assert_string_equal(listed(s, (struct session_filter){.tenant_id = TENANT2}, &total), "5 ");
     store_plans_are_straight(s->db, "sessions");
 }

@@ -31,8 +31,9 @@ void schema_add(json_object *schemas, const char *name, json_object *resource);
 void operation_path(struct buf *out, const char *pattern);
 /* One described route as an operation; resource is the one it names, or NULL. */
 json_object *operation_new(json_object *route, json_object *resource);
-/* What an operation needs once the hand-written part is in: a success answer and a body where one is read. */
-void operation_finish(json_object *operation, json_object *route);
+/* What an operation needs once its hand-written part (or NULL) is in: a success answer, and a body where one is read
+ * and the part does not say null. */
+void operation_finish(json_object *operation, json_object *route, json_object *part);
 
 /* ---- page.c ---- */
 

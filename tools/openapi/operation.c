@@ -280,7 +280,7 @@ static int by_text(const void *a, const void *b)
 /* The statuses in their order, wherever they came from. */
 static json_object *responses_sorted(json_object *responses)
 {
-    const char *statuses[64];
+    const char *statuses[64] = {NULL};
     size_t n = 0;
     json_object *sorted = json_object_new_object();
     json_object_object_foreach(responses, status, value)
@@ -292,7 +292,7 @@ static json_object *responses_sorted(json_object *responses)
     return sorted;
 }
 
-void operation_finish(json_object *operation, json_object *route)
+void operation_finish(json_object *operation, json_object *route, json_object *part)
 {
     json_object *responses = json_get(operation, "responses");
     bool success = false;
@@ -303,7 +303,7 @@ void operation_finish(json_object *operation, json_object *route)
     if (!success)
         json_object_object_add(responses, "200", answer("Done", tree("{\"type\":\"object\"}"), false));
     json_object_object_add(operation, "responses", responses_sorted(responses));
-    if (reads_body(route) && !json_has(operation, "requestBody"))
+    if (reads_body(route) && !json_has(operation, "requestBody") && !json_has(part, "requestBody"))
         json_object_object_add(operation, "requestBody",
                                tree("{\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\"}}}}"));
 }

@@ -1,0 +1,23 @@
+/* From a stored provider to one that can be called (contract 04 §1.2, §1.4). */
+#ifndef CLAWGATE_AGENT_PROVIDER_H
+#define CLAWGATE_AGENT_PROVIDER_H
+
+#include "base/config.h"
+#include "llm/llm.h"
+#include "store/agents.h"
+
+enum provider_state {
+    PROVIDER_USABLE,
+    PROVIDER_DISABLED,
+    PROVIDER_STORED_ONLY, /* no version of ours calls its type */
+    PROVIDER_NO_KEY,      /* its type needs one */
+    PROVIDER_KEY_LOST,    /* the stored key cannot be decrypted */
+    PROVIDER_STATES
+};
+
+/* Fills *out in every state, as far as it is known (api_key "" unless there is one in clear); strings live in the
+ * arena or with the row. */
+enum provider_state provider_resolve(struct arena *a, const struct config *config, const char *tenant_id,
+                                     const struct provider *row, struct llm_provider *out);
+
+#endif
