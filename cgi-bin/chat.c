@@ -80,6 +80,7 @@ static void tick(struct gateway *gw)
     struct chat *c = gw->state;
     seconds++;
     llm_housekeeping();
+    engine_tenants(c->engine);
     if (seconds % SWEEP_EVERY == 0)
         engine_sweep(c->engine);
     if (prune_again || seconds % PRUNE_EVERY == 0)

@@ -199,15 +199,27 @@ static int cmd_init(struct admin *ad)
 
 /* ---- keys ---- */
 
-static const char *tenant_of(struct admin *ad)
+/* The tenant's id, NULL after a message; *dir (may be NULL) gets the part its files have in the workspace. */
+static const char *tenant_named(struct admin *ad, const char **dir)
 {
     struct tenant t;
+    const char *none = "";
+    dir = dir ? dir : &none;
+    *dir = "";
     if (!ad->o.tenant)
         return MASTER_TENANT_ID;
-    if (tenant_find(ad->db, ad->a, ad->o.tenant, &t) == DB_ROW)
-        return t.id;
-    fail("there is no tenant %s", ad->o.tenant);
-    return NULL;
+    if (tenant_find(ad->db, ad->a, ad->o.tenant, &t) != DB_ROW) {
+        fail("there is no tenant %s", ad->o.tenant);
+        return NULL;
+    }
+    if (strcmp(t.id, MASTER_TENANT_ID) != 0)
+        *dir = arena_printf(ad->a, "/tenants/%s", t.slug);
+    return t.id;
+}
+
+static const char *tenant_of(struct admin *ad)
+{
+    return tenant_named(ad, NULL);
 }
 
 /* "read,operator.write" to a JSON array; short names get their prefix. NULL names the unknown one. */
@@ -426,12 +438,16 @@ static enum db_rc agent_job(struct db *db, void *arg)
 
 static int cmd_agent_create(struct admin *ad)
 {
-    struct put p = {.ad = ad, .tenant_id = tenant_of(ad)};
-    const char *key = ad->o.positional;
+    static const char *const reserved[] = {"links", "import", "sync-workspace"};
+    const char *key = ad->o.positional, *dir;
+    struct put p = {.ad = ad, .tenant_id = tenant_named(ad, &dir)};
     if (!p.tenant_id)
         return 1;
     if (!key || !slug_valid(key) || uuid_parse(key, NULL))
         return fail("agent create KEY: lower-case letters, digits and dashes, at most 100");
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+        if (strcmp(key, reserved[i]) == 0)
+            return fail("%s is reserved", key);
     p.agent = (struct agent){.tenant_id = p.tenant_id,
                              .agent_key = key,
                              .display_name = ad->o.display_name ? ad->o.display_name : "",
@@ -440,7 +456,7 @@ static int cmd_agent_create(struct admin *ad)
                              .model = ad->o.model ? ad->o.model : "",
                              .agent_type = "open",
                              .status = "active",
-                             .workspace = arena_printf(ad->a, "%s/%s", ad->config->workspace, key),
+                             .workspace = arena_printf(ad->a, "%s%s/%s", ad->config->workspace, dir, key),
                              .context_window = ad->config->context_window,
                              .max_tool_iterations = ad->config->max_tool_iterations,
                              .is_default = ad->o.is_default && strcmp(ad->o.is_default, "yes") == 0,

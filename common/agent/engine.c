@@ -2,8 +2,11 @@
 
 #include <errno.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/changes.h"
+#include "store/keys.h"
 #include "store/runs.h"
 
 enum { WORKERS_AT_ONCE = 256, PRUNE_AT_ONCE = 500, ANSWER_TTL_MS = 24 * 3600 * 1000 };
@@ -197,6 +200,54 @@ void engine_sweep(struct engine *e)
         if (writer_run(e->writer, e->db, sweep_job, &s) == DB_OK && s.count > 0)
             log_event(LOG_WARN, 5001, "runs.interrupted", LOG_I, "count", s.count, LOG_I, "worker", s.worker, LOG_END);
     }
+}
+
+/* The first live run of a tenant after the id `last`, in the order of tenant ids; "" when there is none. */
+static void next_tenant(struct engine *e, const char *last, char out[UUID_SIZE])
+{
+    *out = '\0';
+    pthread_mutex_lock(&e->lock);
+    for (struct live_run *r = e->runs; r; r = r->next)
+        if (strcmp(r->tenant_id, last) > 0 && (!*out || strcmp(r->tenant_id, out) < 0))
+            snprintf(out, UUID_SIZE, "%s", r->tenant_id);
+    pthread_mutex_unlock(&e->lock);
+}
+
+static void cancel_tenant(struct engine *e, const char *tenant_id)
+{
+    pthread_mutex_lock(&e->lock);
+    for (struct live_run *r = e->runs; r; r = r->next)
+        if (strcmp(r->tenant_id, tenant_id) == 0)
+            cancel_fire(r->cancel, CANCEL_BY_USER);
+    pthread_mutex_unlock(&e->lock);
+}
+
+static bool tenant_active(struct engine *e, struct arena *a, const char *tenant_id)
+{
+    struct tenant t;
+    struct db *db = engine_db(e);
+    enum db_rc rc = db ? tenant_by_id(db, a, tenant_id, &t) : DB_ERROR;
+    engine_db_done(e, db);
+    return rc == DB_ROW ? strcmp(t.status, "active") == 0 : rc != DB_OK;
+}
+
+void engine_tenants(struct engine *e)
+{
+    char last[UUID_SIZE] = "", next[UUID_SIZE];
+    int64_t now = 0;
+    struct db *db = engine_db(e);
+    enum db_rc rc = db ? generation_read(db, "tenants", &now) : DB_ERROR;
+    engine_db_done(e, db);
+    if (rc != DB_OK || now == e->tenants_seen)
+        return;
+    e->tenants_seen = now;
+    struct arena *a = arena_new();
+    for (next_tenant(e, last, next); *next; next_tenant(e, last, next)) {
+        if (!tenant_active(e, a, next))
+            cancel_tenant(e, next);
+        memcpy(last, next, sizeof last);
+    }
+    arena_free(a);
 }
 
 struct prune {

@@ -41,6 +41,7 @@ struct engine {
     struct live_run *runs;
     size_t count;
     bool draining;
+    int64_t tenants_seen; /* generation counter of tenants at the last look */
 };
 
 /* Opens the lock file, marks runs of dead processes as interrupted. NULL with a reason in err. */
@@ -72,6 +73,8 @@ bool engine_has_body(struct engine *e, const char *answer_scope, const char *bod
 
 /* Marks `running` rows whose process is gone: status error, "interrupted" (contract 06 §5.5). */
 void engine_sweep(struct engine *e);
+/* Cancels runs whose tenant was deleted or is not active any more; cheap while no tenant changes. */
+void engine_tenants(struct engine *e);
 /* Retention of traces and kept answers; a bounded amount of work a call. true when there may be more to do: whoever
  * writes faster than one call a minute deletes must call again soon. */
 bool engine_prune(struct engine *e);

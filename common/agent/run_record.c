@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/jsonw.h"
 #include "base/log.h"
+#include "store/keys.h"
 
 enum { PREVIEW = 500, PREVIEW_VERBOSE = 200000, ERROR_MAX = 2000 };
 
@@ -238,8 +239,18 @@ static enum db_rc write_trace(struct db *db, struct finish *f)
     return rc;
 }
 
+/* A run whose tenant was deleted meanwhile writes nothing any more. */
+static bool tenant_gone(struct db *db, const struct run *r)
+{
+    struct tenant t;
+    return tenant_by_id(db, r->arena, r->in->tenant_id, &t) == DB_OK;
+}
+
 static enum db_rc finish_job(struct db *db, void *arg)
 {
+    const struct finish *f = arg;
+    if (tenant_gone(db, f->run))
+        return DB_OK;
     enum db_rc rc = write_session(db, arg);
     return rc == DB_OK ? write_trace(db, arg) : rc;
 }
@@ -247,7 +258,8 @@ static enum db_rc finish_job(struct db *db, void *arg)
 /* The agent or session was deleted meanwhile: its messages have no home, the trace is kept (03 §6.5, 02 §3.6). */
 static enum db_rc trace_only_job(struct db *db, void *arg)
 {
-    return write_trace(db, arg);
+    const struct finish *f = arg;
+    return tenant_gone(db, f->run) ? DB_OK : write_trace(db, arg);
 }
 
 static void fill_root(struct run *r, struct finish *f, const char *span_status)
@@ -369,6 +381,8 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
 static enum db_rc refused_job(struct db *db, void *arg)
 {
     struct finish *f = arg;
+    if (tenant_gone(db, f->run))
+        return DB_OK;
     enum db_rc rc = trace_finish(db, &f->trace);
     if (rc == DB_OK)
         rc = span_insert(db, &f->root);
@@ -378,6 +392,7 @@ static enum db_rc refused_job(struct db *db, void *arg)
 void record_refused(struct run *r, const struct run_result *result)
 {
     struct finish *f = ARENA_NEW(r->arena, struct finish);
+    f->run = r;
     running_skip(r);
     fill_trace(r, f, result);
     fill_root(r, f, "error");

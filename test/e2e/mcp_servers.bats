@@ -1,3 +1,4 @@
+#!/usr/bin/env bats
 # MCP servers: create, read, change, delete (contract 04 §3.1, §3.2; 01 §12).
 
 load helper
