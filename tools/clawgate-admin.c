@@ -476,8 +476,8 @@ static int cmd_agent_create(struct admin *ad)
 static void secret_lost(void *ctx, const char *table, const char *column, const char *id)
 {
     (void)ctx;
-    fprintf(stderr, "clawgate: %s.%s of %s cannot be decrypted with any key at hand and stays as it is\n", table, column,
-            id);
+    fprintf(stderr, "clawgate: %s.%s of %s cannot be decrypted with any key at hand and stays as it is\n", table,
+            column, id);
 }
 
 static int cmd_secrets_status(struct admin *ad)

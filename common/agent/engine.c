@@ -9,7 +9,8 @@
 #include "store/keys.h"
 #include "store/runs.h"
 
-enum { WORKERS_AT_ONCE = 256, PRUNE_AT_ONCE = 500, ANSWER_TTL_MS = 24 * 3600 * 1000 };
+enum { WORKERS_AT_ONCE = 256, PRUNE_AT_ONCE = 500, ANSWER_TTL_MS = 24 * 3600 * 1000,
+       UNSAVED_GRACE_MS = 5 * 60 * 1000 };
 
 struct engine *engine_start(const struct config *config, struct db *db, struct db_pool *pool, struct writer *writer,
                             char *err, size_t errsize)
@@ -98,6 +99,13 @@ void engine_phase(struct engine *e, struct live_run *r, const char *phase)
     pthread_mutex_unlock(&e->lock);
 }
 
+void engine_note_unsaved(struct engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    e->unsaved = true;
+    pthread_mutex_unlock(&e->lock);
+}
+
 void engine_drain(struct engine *e, bool hurry)
 {
     pthread_mutex_lock(&e->lock);
@@ -173,14 +181,29 @@ bool engine_has_body(struct engine *e, const char *answer_scope, const char *bod
 
 struct sweep {
     int64_t worker;
-    char now[TIME_TEXT_SIZE];
+    char before[TIME_TEXT_SIZE], now[TIME_TEXT_SIZE];
     int64_t count;
 };
 
 static enum db_rc sweep_job(struct db *db, void *arg)
 {
     struct sweep *s = arg;
-    return traces_interrupt(db, s->worker, s->now, &s->count);
+    return traces_interrupt(db, s->worker, s->before, s->now, &s->count);
+}
+
+/* Which rows of that worker are over: all when it is gone; of our own those older than any run can be, once an end
+ * was not stored. false: none. */
+static bool sweep_what(struct engine *e, struct sweep *s)
+{
+    if (!locks_worker_alive(e->locks, s->worker)) {
+        snprintf(s->before, sizeof s->before, "~");
+        return true;
+    }
+    pthread_mutex_lock(&e->lock);
+    bool unsaved = e->unsaved;
+    pthread_mutex_unlock(&e->lock);
+    time_format(clock_ms() - e->config->run_timeout_sec * 1000 - UNSAVED_GRACE_MS, s->before);
+    return unsaved && s->worker == locks_worker(e->locks);
 }
 
 void engine_sweep(struct engine *e)
@@ -193,9 +216,9 @@ void engine_sweep(struct engine *e)
     enum db_rc rc = traces_running_workers(db, workers, WORKERS_AT_ONCE, &n);
     engine_db_done(e, db);
     for (size_t i = 0; rc == DB_OK && i < n; i++) {
-        if (locks_worker_alive(e->locks, workers[i]))
-            continue;
         struct sweep s = {.worker = workers[i]};
+        if (!sweep_what(e, &s))
+            continue;
         time_format(clock_ms(), s.now);
         if (writer_run(e->writer, e->db, sweep_job, &s) == DB_OK && s.count > 0)
             log_event(LOG_WARN, 5001, "runs.interrupted", LOG_I, "count", s.count, LOG_I, "worker", s.worker, LOG_END);

@@ -41,6 +41,7 @@ struct engine {
     struct live_run *runs;
     size_t count;
     bool draining;
+    bool unsaved; /* the end of a run could not be stored: its row may say `running` although it is over */
     int64_t tenants_seen; /* generation counter of tenants at the last look */
 };
 
@@ -57,6 +58,7 @@ void engine_db_done(struct engine *e, struct db *db);
 bool engine_add(struct engine *e, struct live_run *r);
 void engine_remove(struct engine *e, struct live_run *r);
 void engine_phase(struct engine *e, struct live_run *r, const char *phase);
+void engine_note_unsaved(struct engine *e); /* for the sweep */
 
 /* From now on nothing is admitted. hurry: every run is cancelled with CANCEL_SHUTDOWN. */
 void engine_drain(struct engine *e, bool hurry);
@@ -64,14 +66,15 @@ bool engine_draining(struct engine *e);
 bool engine_busy(struct engine *e); /* runs are in flight */
 
 enum engine_cancel_rc { ENGINE_CANCEL_UNKNOWN, ENGINE_CANCEL_FIRED };
-/* user NULL: any user's. Waits up to wait_ms for the run to end. */
+/* Whether the caller may cancel it is the caller's business. Waits up to wait_ms for the run to end. */
 enum engine_cancel_rc engine_cancel(struct engine *e, const char *tenant_id, const char *run_id, int64_t wait_ms);
 /* Copies the phase of a live run into out ("" when it is not live here). */
 void engine_phase_of(struct engine *e, const char *tenant_id, const char *run_id, char *out, size_t size);
 /* Is a run for the same caller and body in flight? */
 bool engine_has_body(struct engine *e, const char *answer_scope, const char *body_hash);
 
-/* Marks `running` rows whose process is gone: status error, "interrupted" (contract 06 §5.5). */
+/* Marks `running` rows whose process is gone: status error, "interrupted" (contract 06 §5.5). After an end that could
+ * not be stored, also rows of this process that are older than any run can be. */
 void engine_sweep(struct engine *e);
 /* Cancels runs whose tenant was deleted or is not active any more; cheap while no tenant changes. */
 void engine_tenants(struct engine *e);

@@ -223,6 +223,7 @@ void run_execute(struct run *r, struct run_result *result)
     enum db_rc rc = record_finish(r, result);
     if (rc != DB_OK) {
         log_event(LOG_ERROR, 5101, "run.not_saved", LOG_S, "run_id", r->id, LOG_I, "rc", (int64_t)rc, LOG_END);
+        engine_note_unsaved(r->engine);
         result->status = RUN_ERROR;
         fault_from_db(&result->fault, rc);
     }

@@ -1,8 +1,8 @@
 /* One agent run: from a message to an answer, and everything it leaves behind (contract 03 §3, §8).
  *
  * Guarantees:
- *  1. run_execute calls events->finished never; the caller learns the one outcome
- *     from the result, after everything the run wrote was committed in one transaction.
+ *  1. The caller learns the one outcome from the result of run_execute, after everything the run wrote was
+ *     committed in one transaction; no event tells it.
  *  2. A run that was admitted ends as exactly one of completed, error, cancelled, and its
  *     trace says so, also when the client has left.
  *  3. The user's message is stored once, also when the run fails.

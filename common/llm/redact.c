@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "base/id.h"
 #include "base/utf8.h"
 
 enum { KEY_MIN = 4, TOKEN_MIN = 8 };
@@ -26,6 +27,46 @@ static size_t token_length(const char *s)
     return n;
 }
 
+/* One character as JSON may write it, \" or \u0022: its UTF-8 in out, its length in the text in *taken. */
+static size_t unescape(const char *s, char out[4], size_t *taken)
+{
+    if (s[0] != '\\' || !s[1])
+        return 0;
+    if (s[1] != 'u') {
+        out[0] = s[1];
+        *taken = 2;
+        return 1;
+    }
+    unsigned char raw[2];
+    if (strnlen(s, 6) < 6 || !hex_decode(s + 2, 4, raw))
+        return 0;
+    uint32_t cp = (uint32_t)raw[0] << 8 | raw[1];
+    *taken = 6;
+    return cp >= 0xD800 && cp < 0xE000 ? 0 : utf8_encode(cp, out);
+}
+
+/* How many bytes at s are the key, as it is or inside a JSON text; 0 = it is not here. */
+static size_t key_length(const char *s, const char *key)
+{
+    const char *start = s;
+    size_t n = strlen(key);
+    if (n < KEY_MIN)
+        return 0;
+    if (strncmp(s, key, n) == 0)
+        return n;
+    while (*key) {
+        char plain[4];
+        size_t taken, len = unescape(s, plain, &taken);
+        if (len > 0 && strncmp(key, plain, len) == 0) {
+            s += taken;
+            key += len;
+        } else if (*s++ != *key++) {
+            return 0;
+        }
+    }
+    return (size_t)(s - start);
+}
+
 /* How many bytes at s are a secret; *keep of them may be shown. */
 static size_t secret_length(const char *text, const char *s, const char *api_key, size_t *keep)
 {
@@ -33,9 +74,9 @@ static size_t secret_length(const char *text, const char *s, const char *api_key
         const char *prefix;
         size_t keep;
     } prefixes[] = {{"Bearer ", 7}, {"sk-", 3}, {"AIza", 4}};
-    size_t key_len = strlen(api_key);
+    size_t key_len = key_length(s, api_key);
     *keep = 0;
-    if (key_len >= KEY_MIN && strncmp(s, api_key, key_len) == 0)
+    if (key_len > 0)
         return key_len;
     if (s > text && word_char(s[-1]))
         return 0;

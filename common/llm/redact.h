@@ -6,8 +6,8 @@
 
 #include "base/arena.h"
 
-/* A copy on one line, valid UTF-8, at most max_bytes and max_chars: this api_key, Bearer tokens, sk-… and AIza… keys
- * become ***; control characters become blanks. */
+/* A copy on one line, valid UTF-8, at most max_bytes and max_chars: this api_key (also as JSON writes it), Bearer
+ * tokens, sk-… and AIza… keys become ***; control characters become blanks. */
 const char *redact(struct arena *a, const char *text, const char *api_key, size_t max_bytes, size_t max_chars);
 
 #endif

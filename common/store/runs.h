@@ -44,8 +44,9 @@ enum db_rc trace_finish(struct db *db, const struct trace *t);
 enum db_rc span_insert(struct db *db, const struct span *s);
 enum db_rc usage_add(struct db *db, const struct usage_delta *u); /* x = x + ? */
 
-/* Marks the running traces of one dead worker: status error, text "interrupted". *count rows. */
-enum db_rc traces_interrupt(struct db *db, int64_t worker, const char *now, int64_t *count);
+/* Marks the running traces of one worker that began before a time ("~": all of them): status error, text
+ * "interrupted". *count rows. */
+enum db_rc traces_interrupt(struct db *db, int64_t worker, const char *before, const char *now, int64_t *count);
 /* Workers that own running traces. */
 enum db_rc traces_running_workers(struct db *db, int64_t *workers, size_t max, size_t *count);
 

@@ -71,12 +71,12 @@ enum db_rc usage_add(struct db *db, const struct usage_delta *u)
     return rc;
 }
 
-enum db_rc traces_interrupt(struct db *db, int64_t worker, const char *now, int64_t *count)
+enum db_rc traces_interrupt(struct db *db, int64_t worker, const char *before, const char *now, int64_t *count)
 {
     SQL(interrupt, "UPDATE traces SET status = 'error', error = 'interrupted', end_time = ?2,"
                    " duration_ms = MAX(0, CAST(ROUND((julianday(?2) - julianday(start_time)) * 86400000) AS INTEGER))"
-                   " WHERE status = 'running' AND worker = ?1");
-    enum db_rc rc = db_exec(db, &interrupt, "it", worker, now);
+                   " WHERE status = 'running' AND worker = ?1 AND start_time < ?3");
+    enum db_rc rc = db_exec(db, &interrupt, "itt", worker, now, before);
     *count = rc == DB_OK ? db_changes(db) : 0;
     return rc;
 }

@@ -15,25 +15,33 @@
 
 enum { GROUP_MAX = 256, POST_LIE_MS = 20 };
 
+/* One that somebody waits for lives on his stack. */
 struct job {
     struct job *next;
     write_fn *fn;
     void *arg;
     void (*free_arg)(void *);
-    sem_t *done;        /* NULL for a posted job */
+    sem_t *wake;       /* NULL for a posted job; when it comes, the job is done or its owner is to lead */
+    bool done;
     enum db_rc rc;
-    int64_t handed_in;  /* clock_mono_ms; posted jobs only */
+    int64_t handed_in; /* clock_mono_ms; posted jobs only */
 };
 
+/* Whoever waits for a job does the work: the first one leads, commits everything that is queued and hands the lead
+ * to the first one that came meanwhile. When nobody leads there are only posted jobs in the queue; those that
+ * nobody comes for are the background thread's. */
 struct writer {
-    struct db *db;
+    struct db *db; /* the leader's */
     struct checkpointer *checkpointer;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t work;
+    pthread_cond_t work; /* the background thread's */
     struct job *head, **tail;
-    size_t waiting; /* jobs in the queue that somebody waits for */
+    size_t queued;
+    size_t waiting; /* queued jobs that somebody waits for */
     size_t backlog; /* all jobs not finished */
+    bool leading;   /* somebody leads or was called to */
+    bool asleep;    /* the background thread, until it is called */
     bool stop;
 };
 
@@ -78,12 +86,13 @@ static void posted_done(enum db_rc rc, void *arg, void (*free_arg)(void *))
         free_arg(arg);
 }
 
-/* After this a waited-for job is gone: it lived on its owner's stack. */
+/* After this a waited-for job of somebody else is gone: it lived on its owner's stack. */
 static void finish(struct job *j, enum db_rc rc)
 {
-    if (j->done) {
+    if (j->wake) {
         j->rc = rc;
-        sem_post(j->done);
+        j->done = true;
+        sem_post(j->wake);
         return;
     }
     posted_done(rc, j->arg, j->free_arg);
@@ -103,34 +112,17 @@ static void run_group(struct db *db, struct job *first)
     }
 }
 
-/* With the lock held: waits until there is something to commit. false when all is done and a stop was asked for. */
-static bool wait_for_work(struct writer *w)
-{
-    for (;;) {
-        if (w->stop || w->waiting)
-            return w->head != NULL;
-        if (!w->head) {
-            pthread_cond_wait(&w->work, &w->lock);
-            continue;
-        }
-        int64_t until = w->head->handed_in + POST_LIE_MS;
-        if (clock_mono_ms() >= until || w->backlog >= GROUP_MAX)
-            return true;
-        struct timespec at = {.tv_sec = (time_t)(until / 1000), .tv_nsec = (long)(until % 1000) * 1000000};
-        pthread_cond_timedwait(&w->work, &w->lock, &at);
-    }
-}
-
 /* With the lock held. */
 static struct job *take_group(struct writer *w, size_t *count)
 {
     struct job *first = w->head, *last = NULL;
     size_t n = 0;
     for (struct job *j = first; j && n < GROUP_MAX; j = j->next, n++) {
-        if (j->done)
+        if (j->wake)
             w->waiting--;
         last = j;
     }
+    w->queued -= n;
     w->head = last->next;
     if (!w->head)
         w->tail = &w->head;
@@ -139,22 +131,79 @@ static struct job *take_group(struct writer *w, size_t *count)
     return first;
 }
 
-static void *loop(void *arg)
+/* With the lock held. */
+static void call_background(struct writer *w)
+{
+    w->asleep = false;
+    pthread_cond_signal(&w->work);
+}
+
+/* With the lock held. The one to be woken as the next leader; NULL when nobody waits. */
+static struct job *hand_over(struct writer *w)
+{
+    if (w->waiting) {
+        struct job *j = w->head;
+        while (!j->wake)
+            j = j->next;
+        return j;
+    }
+    w->leading = false;
+    if (w->asleep && (w->head || w->stop))
+        call_background(w);
+    return NULL;
+}
+
+/* One group. The caller holds the lead, and has handed it over afterwards. */
+static void lead(struct writer *w)
+{
+    size_t n;
+    pthread_mutex_lock(&w->lock);
+    struct job *group = take_group(w, &n);
+    pthread_mutex_unlock(&w->lock);
+    checkpointer_give_way(w->checkpointer);
+    run_group(w->db, group);
+    metrics_add(METRIC_WRITER_GROUPS, 1);
+    metrics_add(METRIC_WRITER_JOBS, (int64_t)n);
+    pthread_mutex_lock(&w->lock);
+    w->backlog -= n;
+    struct job *next = hand_over(w);
+    pthread_mutex_unlock(&w->lock);
+    /* From here on w may be gone: a stop waits for the lead, not for us. */
+    if (next)
+        sem_post(next->wake);
+}
+
+/* Takes the lead when posted jobs have lain long enough. false when all is done and a stop was asked for. */
+static bool wait_for_posted(struct writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        if (w->leading || !w->head) {
+            if (w->stop && !w->leading)
+                break;
+            w->asleep = true;
+            pthread_cond_wait(&w->work, &w->lock);
+            w->asleep = false;
+            continue;
+        }
+        int64_t until = w->head->handed_in + POST_LIE_MS;
+        if (w->stop || w->queued >= GROUP_MAX || clock_mono_ms() >= until) {
+            w->leading = true;
+            break;
+        }
+        struct timespec at = {.tv_sec = (time_t)(until / 1000), .tv_nsec = (long)(until % 1000) * 1000000};
+        pthread_cond_timedwait(&w->work, &w->lock, &at);
+    }
+    bool leads = w->head != NULL;
+    pthread_mutex_unlock(&w->lock);
+    return leads;
+}
+
+static void *background(void *arg)
 {
     struct writer *w = arg;
-    pthread_mutex_lock(&w->lock);
-    while (wait_for_work(w)) {
-        size_t n;
-        struct job *group = take_group(w, &n);
-        pthread_mutex_unlock(&w->lock);
-        checkpointer_give_way(w->checkpointer);
-        run_group(w->db, group);
-        metrics_add(METRIC_WRITER_GROUPS, 1);
-        metrics_add(METRIC_WRITER_JOBS, (int64_t)n);
-        pthread_mutex_lock(&w->lock);
-        w->backlog -= n;
-    }
-    pthread_mutex_unlock(&w->lock);
+    while (wait_for_posted(w))
+        lead(w);
     return NULL;
 }
 
@@ -201,7 +250,7 @@ struct writer *writer_start(const char *path, char *err, size_t errsize)
     }
     db_exec(w->db, &larger_cache, "");
     sqlite3_wal_hook(db_handle(w->db), after_commit, w->checkpointer);
-    if (!store_thread(&w->thread, loop, w)) {
+    if (!store_thread(&w->thread, background, w)) {
         snprintf(err, errsize, "cannot start a thread");
         writer_free(w);
         return NULL;
@@ -215,38 +264,51 @@ void writer_stop(struct writer *w)
         return;
     pthread_mutex_lock(&w->lock);
     w->stop = true;
-    pthread_cond_signal(&w->work);
+    call_background(w);
     pthread_mutex_unlock(&w->lock);
     pthread_join(w->thread, NULL);
     writer_free(w);
 }
 
-static void hand_in(struct writer *w, struct job *j)
+/* Whether the caller leads now. */
+static bool hand_in(struct writer *w, struct job *j)
 {
     pthread_mutex_lock(&w->lock);
-    /* A posted job matters to the sleeping writer only when it is the first: it starts the 20 ms. */
-    bool wake = j->done || !w->head || w->backlog + 1 >= GROUP_MAX;
     *w->tail = j;
     w->tail = &j->next;
+    w->queued++;
     w->backlog++;
-    if (j->done)
+    bool leads = j->wake && !w->leading;
+    if (j->wake) {
         w->waiting++;
-    if (wake)
-        pthread_cond_signal(&w->work);
+        w->leading = true;
+    } else if (!w->leading && (w->asleep || w->queued == GROUP_MAX)) {
+        call_background(w);
+    }
     pthread_mutex_unlock(&w->lock);
+    return leads;
+}
+
+static void sleep_until_woken(sem_t *wake)
+{
+    while (sem_wait(wake) != 0 && errno == EINTR)
+        continue;
 }
 
 enum db_rc writer_run(struct writer *w, struct db *db, write_fn *fn, void *arg)
 {
     if (!w)
         return run_alone(db, fn, arg);
-    sem_t done;
-    sem_init(&done, 0, 0);
-    struct job j = {.fn = fn, .arg = arg, .done = &done};
-    hand_in(w, &j);
-    while (sem_wait(&done) != 0 && errno == EINTR)
-        continue;
-    sem_destroy(&done);
+    sem_t wake;
+    sem_init(&wake, 0, 0);
+    struct job j = {.fn = fn, .arg = arg, .wake = &wake};
+    if (!hand_in(w, &j))
+        sleep_until_woken(&wake);
+    while (!j.done) {
+        lead(w);
+        sleep_until_woken(&wake); /* one's own job is told like any other */
+    }
+    sem_destroy(&wake);
     return j.rc;
 }
 

@@ -1,15 +1,19 @@
-/* The single writer with group commit, and the checkpointer.
+/* Group commit on a single writing connection, and the checkpointer.
+ *
+ * Whoever waits for a job does the work: the first one leads, commits everything that is waiting, and hands the lead
+ * to the first one that came meanwhile. A thread in the background serves posted jobs that nobody came for.
  *
  * Guarantees:
  *  1. writer_run returns DB_OK only after the job's rows were committed with
  *     synchronous=FULL: what is acknowledged is durable.
- *  2. All jobs waiting at one moment share one transaction; jobs run in the order
+ *  2. Up to 256 jobs waiting at one moment share one transaction; jobs run in the order
  *     they were handed in. When a job fails the group is rolled back and each job
  *     is tried again in a transaction of its own, so one bad job harms no other.
  *  3. A job may therefore run twice; it must only touch the database and its own
  *     argument, and must give the same rows again. A job whose failing is an everyday
  *     outcome (a claim somebody else has) should note it in its argument and return
- *     DB_OK: DB_CONSTRAINT of one statement leaves the transaction whole.
+ *     DB_OK: DB_CONSTRAINT of one statement leaves the transaction whole. It runs on
+ *     the thread of whoever leads: on a small stack, and nothing thread-local is its own.
  *  4. writer_post does not wait. A posted job alone may lie for up to 20 ms so that it
  *     can share the commit of a job somebody waits for. Its order is kept.
  *  5. Checkpoints happen in a thread of their own; above 32 MB of WAL one is forced.
@@ -32,7 +36,7 @@ typedef enum db_rc write_fn(struct db *db, void *arg);
 
 struct writer;
 
-/* Starts the two threads on connections of their own. NULL with a reason in err. */
+/* Opens the writing connection, starts the background thread and the checkpointer. NULL with a reason in err. */
 struct writer *writer_start(const char *path, char *err, size_t errsize);
 /* Commits everything handed in, then stops both threads. */
 void writer_stop(struct writer *w);

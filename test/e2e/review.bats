@@ -25,12 +25,12 @@ tool_turn() {
 }
 
 @test "with every slot and every place in the line taken the process still answers" {
-    local options i ask pids=()
+    local options ask pids=()
     request_options
     ask=$(chat_body hi goclaw:slow)
     all_taken() { [ "$(sql "SELECT count(*) FROM traces WHERE status = 'running'")" -ge 257 ]; }
     none_left() { [ "$(sql "SELECT count(*) FROM traces WHERE status = 'running'")" = 0 ]; }
-    for i in {1..340}; do
+    for _ in {1..340}; do
         # On a connection that served a request before: only there lighttpd tells of a client that leaves a plain run.
         curl -sS -o /dev/null "$GATEWAY/v1/models" --next -sS -o /dev/null -m 60 "${options[@]}" -d "$ask" \
             "$GATEWAY/v1/chat/completions" 3>&- 2>/dev/null &

@@ -92,7 +92,7 @@ rotate() {
         'status=401,text={},sse' 'status=302,location=http://127.0.0.1:9/{}' 'status=418,text={},garbage'; do
         number=$((number + 1))
         # Keys of known kinds, and one that only its provider tells to be a key.
-        for key in sk-CANARY-0123456789 AIzaCANARY0123456789 "quiet CANARY of $number words"; do
+        for key in sk-CANARY-0123456789 AIzaCANARY0123456789 "quiet/CANARY \"$number\" words"; do
             name=leaky-$number-${key:0:1}
             leaky "${name,,}" "$key" "$options"
             talk "${name,,}"
@@ -265,7 +265,7 @@ rotate() {
     run clawgate secrets status
     assert_line $'llm_providers.api_key\t1\t0\t0\t0'
     assert_equal "$(stat -c '%a %s' "$GATEWAY_HOME/data/encryption.key")" '600 65'
-    assert_equal "$(ls "$GATEWAY_HOME/data" | grep -c encryption)" 1
+    assert_equal "$(find "$GATEWAY_HOME/data" -name "encryption*" | wc -l)" 1
     none CANARY
 }
 
@@ -324,7 +324,7 @@ rotate() {
     timeout 30 "$ROOT/tools/clawgate" stop --home "$GATEWAY_HOME"
     gateway_serve
     assert_key_sent second sk-CANARY-second
-    assert_equal "$(ls "$GATEWAY_HOME/data" | grep -c encryption)" 0
+    assert_equal "$(find "$GATEWAY_HOME/data" -name "encryption*" | wc -l)" 0
     none CANARY
     none $env
 }

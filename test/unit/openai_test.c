@@ -483,6 +483,16 @@ static void secrets(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_string_equal(redact(a, rows[i][0], "s3cret-key", 1000, 500), rows[i][1]);
     assert_string_equal(redact(a, "abc", "abc", 1000, 500), "abc");
+    /* As servers write it into JSON. */
+    static const char *const escaped[] = {
+        "a/b\"c\\d=é", "a\\/b\\\"c\\\\d=é", "a/b\\u0022c\\u005Cd\\u003d\\u00e9", "a\\/b\\u0022c\\\\d=é"};
+    for (size_t i = 0; i < sizeof(escaped) / sizeof(escaped[0]); i++) {
+        const char *text_in = arena_printf(a, "{\"key\": \"%s\"}", escaped[i]);
+        assert_string_equal(redact(a, text_in, escaped[0], 1000, 500), "{\"key\": \"***\"}");
+    }
+    static const char *const others[] = {"a/b\\u00", "a/b\\", "a\\/b\\u0022c\\\\d=\\ud800", "a/b\"c\\d="};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_string_equal(redact(a, others[i], escaped[0], 1000, 500), others[i]);
     char text[3000];
     memset(text, 'x', sizeof(text));
     text[2999] = 0;

@@ -124,7 +124,7 @@ static void test_runs_of_a_dead_worker_are_interrupted(void **state)
     assert_int_equal(traces_running_workers(s->db, workers, 1, &n), DB_OK);
     assert_int_equal(n, 1);
 
-    assert_int_equal(traces_interrupt(s->db, 7, "2026-11-22T10:00:02.250Z", &changed), DB_OK);
+    assert_int_equal(traces_interrupt(s->db, 7, "~", "2026-11-22T10:00:02.250Z", &changed), DB_OK);
     assert_int_equal(changed, 2);
     struct run_row r;
     assert_int_equal(run_find(s->db, s->a, TENANT, "1", &r), DB_ROW);
@@ -134,7 +134,7 @@ static void test_runs_of_a_dead_worker_are_interrupted(void **state)
     assert_int_equal(store_int(s->db, "SELECT duration_ms FROM traces WHERE id = '1'"), 2250);
     assert_int_equal(run_find(s->db, s->a, TENANT, "2", &r), DB_ROW);
     assert_string_equal(r.status, "running");
-    assert_int_equal(traces_interrupt(s->db, 7, "2026-11-22T10:00:02.250Z", &changed), DB_OK);
+    assert_int_equal(traces_interrupt(s->db, 7, "~", "2026-11-22T10:00:02.250Z", &changed), DB_OK);
     assert_int_equal(changed, 0);
 }
 

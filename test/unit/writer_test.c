@@ -1,5 +1,7 @@
 #include "store_fixture.h"
 
+#include <semaphore.h>
+
 #include "base/clock.h"
 #include "store/writer.h"
 
@@ -49,14 +51,6 @@ static enum db_rc dawdle(struct db *db, void *arg)
     return write_entry(db, arg);
 }
 
-static struct entry *entry_new(int64_t who, int64_t what)
-{
-    struct entry *e = malloc(sizeof *e);
-    if (e)
-        *e = (struct entry){who, what};
-    return e;
-}
-
 enum { THREADS = 16, JOBS = 200 };
 
 struct caller {
@@ -65,12 +59,23 @@ struct caller {
     write_fn *fn;
     enum db_rc rc; /* the first that was not DB_OK */
     int64_t jobs;
+    bool posts; /* another one before each */
 };
+
+static struct entry *entry_new(int64_t who, int64_t what)
+{
+    struct entry *e = malloc(sizeof *e);
+    if (e)
+        *e = (struct entry){who, what};
+    return e;
+}
 
 static void *call(void *arg)
 {
     struct caller *c = arg;
     for (int64_t i = 0; i < c->jobs; i++) {
+        if (c->posts)
+            writer_post(c->w, NULL, c->fn, entry_new(c->who, i++), free);
         struct entry e = {c->who, i};
         enum db_rc rc = writer_run(c->w, NULL, c->fn, &e);
         if (c->rc == DB_OK)
@@ -87,7 +92,7 @@ static void test_many_threads_each_in_order(void **state)
     struct caller c[THREADS];
     pthread_t t[THREADS];
     for (int i = 0; i < THREADS; i++) {
-        c[i] = (struct caller){.w = w, .who = i, .fn = write_entry, .jobs = JOBS};
+        c[i] = (struct caller){.w = w, .who = i, .fn = write_entry, .jobs = JOBS, .posts = i % 2 == 0};
         assert_int_equal(pthread_create(&t[i], NULL, call, &c[i]), 0);
     }
     for (int i = 0; i < THREADS; i++) {
@@ -136,6 +141,188 @@ static void test_one_bad_job_harms_no_other(void **state)
     assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM log"), 5);
     assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM log WHERE who IN (2, 4)"), 0);
     writer_stop(w);
+}
+
+/* Leads, and goes on only when it is told to: what is handed in meanwhile gathers. */
+struct hold {
+    struct writer *w;
+    sem_t begun, go;
+    pthread_t thread;
+};
+
+static enum db_rc hold_job(struct db *db, void *arg)
+{
+    struct hold *h = arg;
+    struct entry e = {100, 0};
+    sem_post(&h->begun);
+    sem_wait(&h->go);
+    return write_entry(db, &e);
+}
+
+static void *hold_main(void *arg)
+{
+    struct hold *h = arg;
+    writer_run(h->w, NULL, hold_job, h);
+    return NULL;
+}
+
+static void hold_begin(struct hold *h, struct writer *w)
+{
+    h->w = w;
+    sem_init(&h->begun, 0, 0);
+    sem_init(&h->go, 0, 0);
+    assert_int_equal(pthread_create(&h->thread, NULL, hold_main, h), 0);
+    sem_wait(&h->begun);
+}
+
+static void hold_end(struct hold *h)
+{
+    pthread_join(h->thread, NULL);
+    sem_destroy(&h->begun);
+    sem_destroy(&h->go);
+}
+
+/* Comes back when so many jobs are under way or queued. */
+static void gather(struct writer *w, size_t jobs)
+{
+    while (writer_backlog(w) != jobs)
+        nap_ms(1);
+}
+
+/* A job that notes where it ran, and its owner. */
+struct place {
+    struct writer *w;
+    struct store *outside;
+    pthread_t self, ran_on;
+    int64_t seen; /* rows that were committed when it ran */
+    enum db_rc rc;
+};
+
+static enum db_rc note_place(struct db *db, void *arg)
+{
+    struct place *p = arg;
+    struct entry e = {2, 0};
+    p->ran_on = pthread_self();
+    p->seen = store_int(p->outside->db, "SELECT COUNT(*) FROM log");
+    return write_entry(db, &e);
+}
+
+static void *run_place(void *arg)
+{
+    struct place *p = arg;
+    p->self = pthread_self();
+    p->rc = writer_run(p->w, NULL, note_place, p);
+    return NULL;
+}
+
+static void test_who_waits_does_the_work(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    struct place own = {.w = w, .outside = s};
+    run_place(&own);
+    assert_int_equal(own.rc, DB_OK);
+    assert_true(pthread_equal(own.ran_on, own.self));
+    writer_stop(w);
+}
+
+static void test_the_first_who_came_leads_the_next_group(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    struct hold h;
+    struct place p[4], posted = {.outside = s};
+    pthread_t t[4];
+    hold_begin(&h, w);
+    writer_post(w, NULL, note_place, &posted, NULL);
+    for (size_t i = 0; i < 4; i++) {
+        p[i] = (struct place){.w = w, .outside = s};
+        assert_int_equal(pthread_create(&t[i], NULL, run_place, &p[i]), 0);
+        gather(w, i + 3);
+    }
+    sem_post(&h.go);
+    hold_end(&h);
+    for (size_t i = 0; i < 4; i++) {
+        pthread_join(t[i], NULL);
+        assert_int_equal(p[i].rc, DB_OK);
+        assert_true(pthread_equal(p[i].ran_on, p[0].self));
+        assert_int_equal(p[i].seen, 1); /* one transaction: none of the group is seen from outside */
+    }
+    assert_true(pthread_equal(posted.ran_on, p[0].self));
+    writer_stop(w);
+}
+
+/* So many posted jobs, then one that somebody waits for: how much was committed when that one ran. */
+static int64_t committed_before(struct store *s, int64_t posts)
+{
+    store_sql(s->db, "DELETE FROM log");
+    struct writer *w = start(s);
+    struct hold h;
+    struct place last = {.w = w, .outside = s};
+    pthread_t t;
+    hold_begin(&h, w);
+    for (int64_t i = 0; i < posts; i++)
+        writer_post(w, NULL, write_entry, entry_new(1, i), free);
+    assert_int_equal(pthread_create(&t, NULL, run_place, &last), 0);
+    gather(w, (size_t)posts + 2);
+    sem_post(&h.go);
+    hold_end(&h);
+    pthread_join(t, NULL);
+    assert_int_equal(last.rc, DB_OK);
+    assert_true(pthread_equal(last.ran_on, last.self));
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM log"), posts + 2);
+    writer_stop(w);
+    return last.seen;
+}
+
+static void test_a_group_is_bounded(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    assert_int_equal(committed_before(s, 255), 1);
+    assert_int_equal(committed_before(s, 256), 1 + 256);
+    assert_int_equal(committed_before(s, 600), 1 + 512);
+}
+
+static void test_what_is_posted_meanwhile_is_not_forgotten(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    struct hold h;
+    struct place posted = {.outside = s};
+    hold_begin(&h, w);
+    writer_post(w, NULL, note_place, &posted, NULL);
+    nap_ms(60); /* the background thread looked, and found somebody leading */
+    assert_int_equal(writer_backlog(w), 2);
+    sem_post(&h.go);
+    gather(w, 0);
+    assert_false(pthread_equal(posted.ran_on, h.thread));
+    assert_int_equal(posted.seen, 1);
+    hold_end(&h);
+    writer_stop(w);
+}
+
+static void test_stop_waits_for_who_leads(void **state)
+{
+    struct store *s = *state;
+    make_log(s);
+    struct writer *w = start(s);
+    struct hold h;
+    struct caller c = {.w = w, .who = 2, .fn = dawdle, .jobs = 1};
+    pthread_t t;
+    hold_begin(&h, w);
+    assert_int_equal(pthread_create(&t, NULL, call, &c), 0);
+    gather(w, 2);
+    writer_post(w, NULL, write_entry, entry_new(3, 0), free);
+    sem_post(&h.go);
+    writer_stop(w);
+    assert_int_equal(store_int(s->db, "SELECT group_concat(who, '') FROM (SELECT who FROM log ORDER BY n)"), 10023);
+    hold_end(&h);
+    pthread_join(t, NULL);
+    assert_int_equal(c.rc, DB_OK);
 }
 
 static int freed;
@@ -331,6 +518,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_threads_each_in_order, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_acknowledged_is_committed, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_one_bad_job_harms_no_other, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_who_waits_does_the_work, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_the_first_who_came_leads_the_next_group, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_group_is_bounded, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_posted_meanwhile_is_not_forgotten, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_stop_waits_for_who_leads, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_posted_jobs_keep_their_place, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_posted_and_waited_for_share_a_commit, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_posted_job_alone_waits_at_most_20_ms, store_set_up, store_tear_down),
