@@ -14,7 +14,7 @@ struct completion {
     const struct llm_tool *tools;
     size_t tool_count;
 
-    const char *input;   /* text of the last user message; "" with tool results */
+    const char *input;   /* text of the last user message; "" with tool results; NULL: there is none (step 13) */
     struct llm_message *tool_results;
     size_t tool_result_count;
     struct llm_message *context; /* user/assistant texts before the input */
@@ -22,7 +22,7 @@ struct completion {
     const char *system;  /* system and developer texts joined, NULL when none */
 };
 
-/* Steps 10, 11 and 13 of contract 03 §1.3. */
+/* Steps 10 and 11 of contract 03 §1.3. */
 bool completion_parse(struct request *req, struct completion *c, struct fault *f);
 /* session_ref.c: which session, or the prefix of a new one (03 §1.6); in->user is set. */
 bool session_choose(struct request *req, const struct completion *c, const struct agent *agent, struct run_input *in,

@@ -257,14 +257,13 @@ static bool blank(const char *s)
 }
 
 /* Contract 03 §1.6: the last user message is the input; texts before it are context of this run. */
-static bool take_conversation(struct request *req, struct completion *c, const struct parsed *m, size_t n,
-                              struct fault *f)
+static void take_conversation(struct request *req, struct completion *c, const struct parsed *m, size_t n)
 {
     size_t last = n;
     while (last && !is(&m[last - 1], "user"))
         last--;
     if (!last || blank(m[last - 1].text))
-        return fault_set(f, FAULT_INVALID, MSG_no_user_message, "messages", NULL, NULL);
+        return;
     c->input = m[last - 1].text;
     c->context = ARENA_ARRAY(req->arena, struct llm_message, last);
     for (size_t i = 0; i + 1 < last; i++) {
@@ -273,7 +272,6 @@ static bool take_conversation(struct request *req, struct completion *c, const s
             c->context[c->context_count++] =
                 (struct llm_message){.role = user ? LLM_USER : LLM_ASSISTANT, .text = m[i].text};
     }
-    return true;
 }
 
 static bool parse_messages(struct request *req, struct completion *c, struct fault *f)
@@ -299,7 +297,8 @@ static bool parse_messages(struct request *req, struct completion *c, struct fau
         take_tool_results(req, c, m, n);
         return true;
     }
-    return take_conversation(req, c, m, n, f);
+    take_conversation(req, c, m, n);
+    return true;
 }
 
 static bool flag(json_object *o, const char *name, const char *param, bool *out, struct fault *f)

@@ -404,6 +404,8 @@ reply chat_completions(struct request *req)
     struct agent_ref ref = agent_ref_from(req, call->c.model);
     if (!agent_resolve(req, &ref, access_user(req, call->c.user), &call->agent, &f))
         return reply_fault(req, &f);
+    if (!call->c.input)
+        return reply_error(req, FAULT_INVALID, MSG_no_user_message, "messages", NULL, NULL);
     call->model = call->c.model && *call->c.model ? call->c.model
                                                   : arena_printf(req->arena, "goclaw:%s", call->agent.agent_key);
 

@@ -118,6 +118,12 @@ static int64_t max_tokens(struct run *r)
     return asked > 0 && asked < cap ? asked : cap;
 }
 
+/* "required" or a named tool has done its work once a tool was called; "none" holds for the whole run. */
+static bool chooses_none(json_object *choice)
+{
+    return json_object_is_type(choice, json_type_string) && strcmp(json_object_get_string(choice), "none") == 0;
+}
+
 static bool call_model(struct loop *l, bool with_tools, struct llm_answer *answer)
 {
     struct run *r = l->run;
@@ -133,7 +139,7 @@ static bool call_model(struct loop *l, bool with_tools, struct llm_answer *answe
     req.params.max_tokens = max_tokens(r);
     if (!(req.params.temperature >= 0))
         req.params.temperature = r->engine->config->temperature;
-    if (!with_tools)
+    if (!with_tools || (l->tool_calls > 0 && !chooses_none(req.params.tool_choice)))
         req.params.tool_choice = NULL;
     struct llm_sink sink = {on_text, NULL, on_flush, on_tick, on_retrying, l};
     if (!r->in->stream)
@@ -315,7 +321,7 @@ static bool iterate(struct loop *l)
         if (cancel_check(&r->cancel) != CANCEL_NONE)
             return false;
         if (last) {
-            l->result->content = "";
+            l->result->content = text_sanitize(r->arena, answer.text);
             l->result->finish = LLM_STOP;
             return true;
         }

@@ -290,7 +290,7 @@ static void upgrade(struct supervisor *s)
 static void adopt_old(struct supervisor *s)
 {
     const char *text = getenv(old_workers_env);
-    while (text && *text && s->child_count < SLOTS_MAX) {
+    while (text && *text && s->child_count < CHILDREN_MAX) {
         char *end = NULL;
         long pid = strtol(text, &end, 10);
         if (pid <= 1 || *end != ':')

@@ -8,6 +8,7 @@ setup_file() {
     provider plain ''
     provider slow first=3000
     provider echo echo=1
+    provider clock tool=datetime
 }
 
 teardown_file() {
@@ -36,15 +37,15 @@ tool_turn() {
             "$GATEWAY/v1/chat/completions" 3>&- 2>/dev/null &
         pids+=($!)
     done
-    wait_until 15 all_taken
-    run curl -sS -m 2 -o /dev/null -w '%{http_code}' "$GATEWAY/ready"
+    wait_until 40 all_taken
+    run curl -sS -m $((5 * SLOWER)) -o /dev/null -w '%{http_code}' "$GATEWAY/ready"
     assert_output 200
     say late goclaw:plain
     assert_error 503 UNAVAILABLE
     assert_equal "$(header X-Should-Retry)" ""
     kill "${pids[@]}" 2>/dev/null || true
     wait "${pids[@]}" || true
-    wait_until 10 none_left
+    wait_until 30 none_left
 }
 
 @test "results of tool calls are refused in a session that made no such call" {
@@ -98,4 +99,20 @@ tool_turn() {
     jq_eq .model "\"$name\""
     say hi "${name}m"
     assert_error 400 INVALID_REQUEST model
+}
+
+@test "an unknown agent is named before a missing user message" {
+    post '{"model":"goclaw:nobody","messages":[{"role":"system","content":"x"}]}'
+    assert_error 404 NOT_FOUND model
+    post '{"model":"goclaw:plain","messages":[{"role":"system","content":"x"}]}'
+    assert_error 400 INVALID_REQUEST messages
+}
+
+@test "a tool that must be called is asked for once, then the model may answer" {
+    post '{"model":"goclaw:clock","messages":[{"role":"user","content":"what time is it?"}],"tool_choice":"required",
+        "tools":[{"type":"function","function":{"name":"mine"}}]}'
+    assert_status 200
+    jq_eq '.choices[0].finish_reason' '"stop"'
+    body=$(upstream_requests | jq '[.[] | .body | fromjson | .tool_choice] | .[-2:]')
+    jq_eq . '["required","auto"]'
 }

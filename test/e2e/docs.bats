@@ -159,7 +159,9 @@ described() {
 cgi_get() {
     env -i CLAWGATE_HOME="$GATEWAY_HOME" ${share:+CLAWGATE_SHARE="$share"} GATEWAY_INTERFACE=CGI/1.1 REQUEST_METHOD=GET \
         REQUEST_URI="$1" SCRIPT_NAME="$1" SERVER_PROTOCOL=HTTP/1.1 REMOTE_ADDR=127.0.0.1 "${docs:-$BUILD/cgi-bin/docs}" \
-        </dev/null 2>"$BATS_TEST_TMPDIR/log" | tr -d '\r' | tee >(sed '1,/^$/d' >"$BATS_TEST_TMPDIR/body")
+        </dev/null 2>"$BATS_TEST_TMPDIR/log" | tr -d '\r' >"$BATS_TEST_TMPDIR/answer"
+    sed '1,/^$/d' "$BATS_TEST_TMPDIR/answer" >"$BATS_TEST_TMPDIR/body"
+    cat "$BATS_TEST_TMPDIR/answer"
 }
 
 @test "plain CGI finds the files beside the program; CLAWGATE_SHARE names them elsewhere" {

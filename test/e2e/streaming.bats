@@ -166,7 +166,7 @@ trace_status() {
 
 @test "one that waits for its session's turn and leaves gives up its place" {
     extra=("X-GoClaw-Session-Key: leaving")
-    leave 3 "$(chat_body 'first-5 @upstream delay=1500' goclaw:plain)" 3>&- &
+    leave 8 "$(chat_body 'first-5 @upstream delay=4000' goclaw:plain)" 3>&- &
     first_there() { [ "$(upstream_record first-5)" != null ]; }
     wait_until 3 first_there
     leave_kept 0.5 "$(chat_body 'gone-5' goclaw:plain)"
