@@ -6,7 +6,7 @@ setup_file() {
     upstream_start
     gateway_start '{"gateway": {"max_concurrent_runs": 1}}'
     provider plain ''
-    provider slow first=3000
+    provider slow first=1500
     provider echo echo=1
     provider clock tool=datetime
 }
@@ -45,7 +45,7 @@ tool_turn() {
     assert_equal "$(header X-Should-Retry)" ""
     kill "${pids[@]}" 2>/dev/null || true
     wait "${pids[@]}" || true
-    wait_until 30 none_left
+    wait_until 60 none_left
 }
 
 @test "results of tool calls are refused in a session that made no such call" {
