@@ -12,6 +12,7 @@
  *  6. A program other than chat costs nothing until its socket becomes readable: only then its supervisor
  *     is started, and one that had nothing to do for a while ends by itself.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -315,26 +316,36 @@ static void reload(void)
             kill(children[i].pid, SIGHUP);
 }
 
-/* Programs found beside chat: every executable file of the directory serves the socket of its name. */
+static bool child_add(const char *name, bool front, bool on_demand)
+{
+    int fd = front ? -1 : socket_listen(name);
+    if (child_count == NAMES_MAX || (!front && fd < 0))
+        return false;
+    children[child_count++] =
+        (struct child){.name = strdup(name), .socket = fd, .on_demand = on_demand, .resting = on_demand};
+    return true;
+}
+
+/* Every executable file beside chat is a program and serves the socket of its name. */
 static bool children_find(void)
 {
-    static const char *const order[] = {"chat",  "lighttpd", "agents", "sessions", "providers", "tools", "mcp", "channels",
-                                        "skills", "files",   "memory", "usage",    "keys",      "docs"};
-    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-        char path[PATH_MAX];
-        bool front = i == 1;
-        if (!front && (!path_join(path, sizeof path, program_dir, order[i]) || access(path, X_OK) != 0))
-            continue;
-        int fd = front ? -1 : socket_listen(order[i]);
-        if (!front && fd < 0)
-            return false;
-        children[child_count++] = (struct child){.name = order[i], .socket = fd, .on_demand = i > 1, .resting = i > 1};
-    }
-    if (child_count < 2 || strcmp(children[0].name, "chat") != 0) {
+    char path[PATH_MAX];
+    if (!path_join(path, sizeof path, program_dir, "chat") || access(path, X_OK) != 0) {
         complain("no programs in %s; run make first", program_dir);
         return false;
     }
-    return true;
+    if (!child_add("chat", false, false) || !child_add("lighttpd", true, false))
+        return false;
+    DIR *dir = opendir(program_dir);
+    bool ok = dir != NULL;
+    for (struct dirent *e; ok && (e = readdir(dir)) != NULL;) {
+        bool program = strpbrk(e->d_name, ".~") == NULL && strcmp(e->d_name, "chat") != 0 &&
+                       path_join(path, sizeof path, program_dir, e->d_name) && access(path, X_OK) == 0;
+        ok = !program || child_add(e->d_name, false, true);
+    }
+    if (dir)
+        closedir(dir);
+    return ok;
 }
 
 static bool directories(void)

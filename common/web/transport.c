@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -227,6 +228,13 @@ static bool fastcgi_write(struct transport *t, const char *p, size_t n)
     return true;
 }
 
+/* A server that has the whole answer ends a CGI program with SIGTERM, while the program still has to note
+ * what it did. From the first byte on, a peer that left is noticed by the failing write instead. */
+static void term_ignore(void)
+{
+    signal(SIGTERM, SIG_IGN);
+}
+
 static bool stdout_write(const char *p, size_t n)
 {
     while (n > 0) {
@@ -245,7 +253,7 @@ static bool cgi_write(struct transport *t, const char *p, size_t n)
 {
     if (t->out.len + n <= CGI_CHUNK)
         return buf_add(&t->out, p, n);
-    return transport_flush(t) && stdout_write(p, n);
+    return transport_flush(t) && stdout_write(p, n); /* the flush has made SIGTERM harmless */
 }
 
 bool transport_write(struct transport *t, const void *p, size_t n)
@@ -264,6 +272,7 @@ bool transport_flush(struct transport *t)
     if (t->kind == TRANSPORT_FASTCGI) {
         t->gone = FCGX_FFlush(t->fcgi.out) != 0;
     } else {
+        term_ignore();
         t->gone = !stdout_write(buf_str(&t->out), t->out.len);
         buf_clear(&t->out);
     }

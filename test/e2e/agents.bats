@@ -104,6 +104,7 @@ rejects() {
     jq_eq .restrict_to_workspace true
 }
 
+# bats test_tags=fields
 @test "every field at its limit, and one past it" {
     local f
     accepts "display_name: \"$(repeat é 255)\""

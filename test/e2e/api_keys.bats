@@ -63,6 +63,7 @@ refuses() {
     jq_eq '[has("owner_id"), .expires_at, .created_by, .tenant_id]' '[false,null,"",null]'
 }
 
+# bats test_tags=fields
 @test "every field at its limit, and one past it" {
     refuses 'name: null' name
     refuses 'name: ""' name

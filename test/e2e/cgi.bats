@@ -3,44 +3,16 @@
 load helper
 
 setup_file() {
+    export CLAWGATE_TEST_FRONT=cgi CLAWGATE_UPSTREAM_RETRY_MS=20
     upstream_start
-    home_make
-    front_start
+    gateway_start
     provider plain ''
     READER=$(clawgate key create --name reader --scopes read)
     export READER
 }
 
 teardown_file() {
-    [ -z "${FRONT_PID:-}" ] || kill "$FRONT_PID" || true
     gateway_stop
-}
-
-front_start() {
-    local dir=$BATS_FILE_TMPDIR/front bin=$BUILD/cgi-bin
-    mkdir -p "$dir/htdocs"
-    cat >"$dir/conf" <<CONF
-server.modules = ( "mod_setenv", "mod_alias", "mod_cgi" )
-server.document-root = "$dir/htdocs"
-server.bind = "127.0.0.1"
-server.port = $PORT
-server.errorlog = "$dir/log"
-server.upload-dirs = ( "$dir" )
-server.stream-response-body = 2
-server.http-parseopts = ( "header-strict" => "enable", "host-strict" => "disable", "url-normalize" => "disable",
-                          "method-get-body" => "enable" )
-setenv.add-environment = ( "CLAWGATE_HOME" => "$GATEWAY_HOME", "CLAWGATE_UPSTREAM_RETRY_MS" => "20" )
-cgi.assign = ( "" => "" )
-alias.url = ( "/v1/sessions" => "$bin/sessions", "/v1/chat" => "$bin/chat", "/v1/models" => "$bin/chat",
-              "/v1/runs" => "$bin/chat", "/ready" => "$bin/chat", "/" => "$bin/docs/" )
-CONF
-    lighttpd -D -f "$dir/conf" >"$dir/out" 2>&1 3>&- &
-    export FRONT_PID=$!
-    disown
-    wait_until 5 is_ready || {
-        cat "$dir/out" "$dir/log" >&2
-        return 1
-    }
 }
 
 @test "every program answers: health, readiness, models, sessions, unknown paths" {

@@ -6,7 +6,8 @@
 #   api POST /v1/chat/completions '{…}'            sets $status_code, $body, $headers
 #   assert_error 400 INVALID_REQUEST messages      judges the whole error envelope
 #
-# CLAWGATE_BUILD names the build that is tested (default: build). Variables that the suites may set before a
+# CLAWGATE_BUILD names the build that is tested (default: build). CLAWGATE_TEST_FRONT=cgi runs a suite against plain
+# CGI: no serve, lighttpd starts a process a request. Variables that the suites may set before a
 # call: `extra` (array of further headers), `bearer` (another token; "" sends none), `base` (another address).
 # The suites read what is set here and set what is read here:
 # shellcheck disable=SC2034,SC2154
@@ -83,10 +84,58 @@ home_make() {
     "$ROOT/tools/clawgate" init --home "$home" >/dev/null
 }
 
-# Starts serve on the home that exists and waits until it is ready.
-gateway_serve() {
-    "$ROOT/tools/clawgate" serve --home "$GATEWAY_HOME" >"$GATEWAY_HOME/serve.out" 2>&1 3>&- &
+# The product's lighttpd.conf, its programs reached by mod_cgi instead of through sockets. Programs see of the
+# environment what is named here; what they write to standard error goes to $LOG.
+front_config() {
+    local name socket='fastcgi\.server = \( "" => \(\( "socket" => env\.CLAWGATE_RUN \+ "/([a-z]+)\.sock"[^)]*\)\) \)'
+    sed -z -E "s|$socket|alias.url = ( \"/\" => \"$BUILD/cgi-bin/\1/\" )|g" "$ROOT/lighttpd.conf"
+    echo 'server.modules += ( "mod_setenv", "mod_alias", "mod_cgi" )'
+    echo 'cgi.assign = ( "" => "" )'
+    echo "server.breakagelog = \"$LOG\""
+    echo "setenv.add-environment = ( \"CLAWGATE_HOME\" => \"$GATEWAY_HOME\""
+    for name in $(compgen -e CLAWGATE_) $(compgen -e GOCLAW_) SSL_CERT_FILE {A,UB,T}SAN_OPTIONS; do
+        [ "$name" = CLAWGATE_HOME ] || [ -z "${!name:-}" ] || echo ", \"$name\" => \"${!name}\""
+    done
+    echo ')'
+}
+
+# lighttpd has no CLAWGATE_HOME of its own: gateway_processes are the programs it starts.
+front_start() {
+    mkdir -p "$GATEWAY_HOME"/{htdocs,log,run}
+    front_config >"$GATEWAY_HOME/front.conf"
+    CLAWGATE_HOST=127.0.0.1 CLAWGATE_PORT=$PORT CLAWGATE_RUN=$GATEWAY_HOME/run CLAWGATE_ERRORS=$ROOT/tools/errors \
+        lighttpd -D -f "$GATEWAY_HOME/front.conf" >"$GATEWAY_HOME/serve.out" 2>&1 3>&- &
     disown
+}
+
+# Told by its command line, so that a test may start or stop it as well as the file.
+front_process() {
+    pgrep -f "^lighttpd -D -f $GATEWAY_HOME/front\.conf"
+}
+
+front_gone() {
+    ! front_process >/dev/null
+}
+
+front_stop() {
+    local pid
+    pid=$(front_process) || return 0
+    kill -TERM "$pid"
+    wait_until 5 front_gone || kill -KILL "$pid"
+}
+
+by_cgi() {
+    [ "${CLAWGATE_TEST_FRONT:-}" = cgi ]
+}
+
+# Starts serve (or lighttpd for plain CGI) on the home that exists and waits until it is ready.
+gateway_serve() {
+    if by_cgi; then
+        front_start
+    else
+        "$ROOT/tools/clawgate" serve --home "$GATEWAY_HOME" >"$GATEWAY_HOME/serve.out" 2>&1 3>&- &
+        disown
+    fi
     wait_until 15 is_ready || {
         echo "the gateway did not become ready" >&2
         tail -n 20 "$GATEWAY_HOME/serve.out" "$GATEWAY_HOME"/log/* >&2
@@ -113,7 +162,11 @@ gateway_stop() {
     local left failed=0
     upstream_stop
     [ -n "${GATEWAY_HOME:-}" ] || return 0
-    timeout $((30 * SLOWER)) "$ROOT/tools/clawgate" stop --home "$GATEWAY_HOME" >/dev/null 2>&1 || true
+    if by_cgi; then
+        front_stop
+    else
+        timeout $((30 * SLOWER)) "$ROOT/tools/clawgate" stop --home "$GATEWAY_HOME" >/dev/null 2>&1 || true
+    fi
     if ! wait_until 2 no_gateway_processes; then
         left=$(gateway_processes)
         echo "processes are left after the stop:" >&2

@@ -82,6 +82,7 @@ refuses() {
     assert_equal "$(wc -c <"$BATS_TEST_TMPDIR/body")" 0
 }
 
+# bats test_tags=fields
 @test "every field at its limit, and one past it" {
     refuses 'name: null' name
     refuses 'name: ""' name

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -432,6 +433,37 @@ static void cgi_reads_what_was_announced(void **state)
     buf_release(&got);
 }
 
+/* The status of a CGI program that is told to end before or after its answer has left. */
+static int cgi_told_to_end(bool answered)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        struct transport *t = transport_cgi();
+        signal(SIGTERM, SIG_DFL);
+        if (!t || dup2(null, STDOUT_FILENO) < 0 || !transport_write(t, "x", 1))
+            _exit(1);
+        if (answered)
+            transport_flush(t);
+        raise(SIGTERM);
+        _exit(7);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void cgi_lives_on_after_its_answer(void **state)
+{
+    (void)state;
+    int status = cgi_told_to_end(true);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 7);
+    status = cgi_told_to_end(false);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_value_longer_than_its_record_is_refused),
         cmocka_unit_test(descriptors_above_1024_are_fine),
         cmocka_unit_test(cgi_reads_what_was_announced),
+        cmocka_unit_test(cgi_lives_on_after_its_answer),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
