@@ -94,7 +94,7 @@ CREATE TABLE agents (
 ) STRICT;
 CREATE UNIQUE INDEX agents_key ON agents (tenant_id, agent_key) WHERE deleted_at IS NULL;
 CREATE INDEX agents_by_time ON agents (tenant_id, created_at, id);
-CREATE INDEX agents_by_owner ON agents (tenant_id, owner_id);
+CREATE INDEX agents_by_owner ON agents (tenant_id, owner_id, is_default, id);
 
 -- Who else may use an agent. The role is information only.
 CREATE TABLE agent_shares (

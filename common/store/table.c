@@ -88,7 +88,7 @@ static char *take(struct buf *b)
     return text;
 }
 
-static char *find_text(const struct table_form *f, const char *column)
+static char *find_text(const struct table_form *f, const char *column, const char *rows)
 {
     struct buf b = BUF_INIT(SQL_MAX);
     add_columns(&b, f);
@@ -97,6 +97,8 @@ static char *find_text(const struct table_form *f, const char *column)
     buf_addf(&b, " FROM %s t", f->name);
     bool first = add_view(&b, f, "t.");
     buf_addf(&b, "%st.%s = ?%d", joint(&first), column, AT_KEY);
+    if (rows)
+        buf_addf(&b, " AND (%s)", rows);
     return take(&b);
 }
 
@@ -210,9 +212,9 @@ struct table *table_make(const struct table_form *form)
     if (!t)
         return NULL;
     t->form = *form;
-    t->find_id.text = find_text(form, "id");
-    t->find_key.text = find_text(form, form->key_column ? form->key_column : "id");
-    t->find_slug.text = find_text(form, form->slug_column ? form->slug_column : "id");
+    t->find_id.text = find_text(form, "id", NULL);
+    t->find_key.text = find_text(form, form->key_column ? form->key_column : "id", NULL);
+    t->find_slug.text = find_text(form, form->slug_column ? form->slug_column : "id", form->slug_rows);
     t->insert.text = insert_text(form);
     t->update.text = update_text(form);
     t->delete.text = delete_text(form);
@@ -247,14 +249,15 @@ static void read_row(struct db_stmt *s, const struct table_form *f, struct arena
 {
     for (size_t i = 0; i < f->column_count; i++) {
         int col = (int)i;
-        if (db_is_null(s, col))
-            values[i] = (struct db_value){.type = DB_NULL};
-        else if (f->columns[i].type == 'i')
-            values[i] = int_value(db_int(s, col));
-        else if (f->columns[i].type == 'd')
-            values[i] = (struct db_value){.type = DB_NUM, .d = db_num(s, col)};
-        else
+        char type = f->columns[i].type;
+        if (type == 't')
             values[i] = text_value(a ? db_text(s, col, a) : db_peek(s, col, NULL));
+        else if (db_is_null(s, col))
+            values[i] = (struct db_value){.type = DB_NULL};
+        else if (type == 'i')
+            values[i] = int_value(db_int(s, col));
+        else
+            values[i] = (struct db_value){.type = DB_NUM, .d = db_num(s, col)};
     }
 }
 

@@ -57,6 +57,23 @@ void resource_write(struct jsonw *w, const struct record *r)
         r->resource->write(w, r);
 }
 
+/* Without formats: they were a fifth of what reading a record costs. */
+static void etag_integer(struct buf *b, char kind, int64_t n)
+{
+    buf_addc(b, kind);
+    buf_addi(b, n);
+    buf_addc(b, ';');
+}
+
+static void etag_text(struct buf *b, const char *text)
+{
+    size_t n = strlen(text);
+    buf_addc(b, 't');
+    buf_addi(b, (int64_t)n);
+    buf_addc(b, ':');
+    buf_add(b, text, n);
+}
+
 /* Over what is stored, ciphertext included: every effective change gives another one. Computed columns are no part
  * of the row and leave it alone. */
 const char *resource_etag(const struct record *r)
@@ -67,11 +84,11 @@ const char *resource_etag(const struct record *r)
         if (r->resource->fields[i].sql != NULL)
             continue;
         if (v->type == DB_TEXT)
-            buf_addf(b, "t%zu:%s", strlen(v->text), v->text);
+            etag_text(b, v->text);
         else if (v->type == DB_NUM)
             buf_addf(b, "d%.17g;", v->d);
         else
-            buf_addf(b, "%c%lld;", v->type == DB_NULL ? 'n' : 'i', (long long)v->n);
+            etag_integer(b, v->type == DB_NULL ? 'n' : 'i', v->n);
     }
     char hex[SHA256_HEX_SIZE];
     sha256_hex(buf_str(b), b->len, hex);

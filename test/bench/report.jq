@@ -80,6 +80,52 @@ def summary: map(select(. != null)) | {median: median, min: min, max: max, round
     | verdict($name; "4000 complete"; "\($b.streams // 0) complete"
         + (if $m.tried[0].streams < 4000 then " (\($m.tried[0].streams) tried)" else "" end);
         if $m.tried[0].streams < 4000 and $b.streams == $m.tried[0].streams then null else ($b.streams // 0) >= 4000 end);
+  def crud_how: {
+    hello: "GET of the bare FastCGI program",
+    get: "GET /v1/agents/{key} with the API key of the user who owns all agents, one agent after the other",
+    list: "GET /v1/agents?limit=50 with the same key: up to 50 agents and how many there are"
+  };
+  def crud: [$samples[].name | select(startswith("crud.") and . != "crud.load")] | unique
+    | map({key: ., value: (. as $name | crud_how[$name | split(".")[1]] | measured($name; ["rps", "p50_us", "p99_us"]))})
+    | from_entries;
+  def crud_growth($what; $base): [(100, 10000, 100000) as $n | "crud.\($what).\($n).c1" | select(of(.) | length > 0)
+    | {key: (split(".")[2]), value: ratio(.; "crud.\($what).\($base).c1"; "p50_us")}] | from_entries;
+  def crud_ratios: {
+    agent_to_hello_rps: {c16: ratio("crud.get.50.c16"; "crud.hello.c16"; "rps")},
+    agents_to_hello_rps: {c16: ratio("crud.list.50.c16"; "crud.hello.c16"; "rps")},
+    agent_p50_to_10_agents: crud_growth("get"; 10),
+    agents_p50_to_50_agents: crud_growth("list"; 50)
+  };
+  def instructions_how: {
+    empty: "GET /v1/sessions?limit=1 where there is none",
+    get: "GET /v1/agents/{key}", list: "GET /v1/agents?limit=50", create: "POST /v1/agents",
+    chat: "POST /v1/chat/completions to the model server; a CGI process writes in the thread of the request"
+  };
+  def instructions: [("empty", "get", "list", "create", "chat") as $what | "instructions.\($what)"
+    | select(of(.) | length > 0)
+    | {key: ., value: (. as $name | instructions_how[$what] | measured($name; ["all"]))}] | from_entries;
+  # What functions of the house cost with everything they call, in one request.
+  def parts: of("instructions.empty") as $empty | of("instructions.create") as $create | {
+    routing: ($empty | map(.path_parse + .route_find) | summary),
+    auth_and_limit: ($empty | map(.auth_principal + .limit_request + .auth_authorize) | summary),
+    audit: ($create | map(.activity_add) | summary),
+    insert: ($create | map(.table_insert) | summary)
+  };
+
+  def times: if . == null then "nothing" else "\(. * 100 | round / 100) ×" end;
+  def flat($what; $growth): $growth | to_entries | map(select(.value.median != null)) | last // {}
+    | verdict("\($what), \(.key // "many") agents against few"; "≤ 1.3 ×"; .value.median | times;
+        .value.median | at_most(1.3));
+  def counted($what; $part; $most): verdict("instructions of \($what)"; "≤ \($most)"; "\($part.median // "nothing")";
+    $part.median | at_most($most));
+  def crud_targets($crud; $parts): [
+    verdict("GET one agent at c = 16 of the bare FastCGI program"; "≥ 75 %"; $crud.agent_to_hello_rps.c16.median | percent;
+      $crud.agent_to_hello_rps.c16.median | at_least(0.75)),
+    verdict("50 agents at c = 16 of the bare FastCGI program"; "≥ 60 %"; $crud.agents_to_hello_rps.c16.median | percent;
+      $crud.agents_to_hello_rps.c16.median | at_least(0.6)),
+    flat("GET one agent"; $crud.agent_p50_to_10_agents), flat("list of 50"; $crud.agents_p50_to_50_agents),
+    counted("auth and limit"; $parts.auth_and_limit; 50000), counted("audit"; $parts.audit; 70000)];
+
   def targets($ratios; $differences; $plain; $tls; $memory):
     (values("fdatasync"; "p50_us") | median) as $fsync
     | (values("saturation.plain"; "frames_per_s") | median) as $frames
@@ -103,17 +149,19 @@ def summary: map(select(. != null)) | {median: median, min: min, max: max, round
     + [of("rows")[] | select(([.sessions, .traces, .uses] | min) < chat_answers)
        | "fewer rows (\(tojson)) than answers of chat (\(chat_answers))"];
 
-  ratios as $ratios | differences as $differences | memory as $memory
+  crud_ratios as $crud | parts as $parts
+  | ratios as $ratios | differences as $differences | memory as $memory
   | many("streams.plain") as $plain | many("streams.tls") as $tls
   | $about + {
       load_while_measuring: (values("load"; "average")),
-      measurements: (rr + streams + {
+      load_while_measuring_agents: (values("crud.load"; "average")),
+      measurements: (rr + crud + instructions + streams + {
         "streams.plain": $plain, "streams.tls": $tls,
         fdatasync: ("16 kB written into a file of a WAL's size, then fdatasync, on the disk of the home" | measured("fdatasync"; ["p50_us", "p99_us"])),
         start: ("from clawgate serve to the first 200 of /ready, home in the page cache" | measured("start"; ["ready_us"]))
       }),
-      memory: $memory, ratios: $ratios, differences: $differences,
+      memory: $memory, ratios: ($ratios + $crud), instructions_of_parts: $parts, differences: $differences,
       rows: (of("rows")[0] | del(.name)), chat_answers: chat_answers,
-      targets: targets($ratios; $differences; $plain; $tls; $memory),
+      targets: (targets($ratios; $differences; $plain; $tls; $memory) + crud_targets($crud; $parts)),
       broken: broken
     }

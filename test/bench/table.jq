@@ -12,6 +12,8 @@ def rr_line($m; $t; $c): $m["rr.\($t).\($c)"] | select(. != null)
 def ratio_line($name; $by_c): "  \($name | pad(32))\([$by_c | to_entries[] | "c=\(.key | ltrimstr("c")): \(.value | range(two))"] | join("   "))";
 def stream_line($m; $key; $name): $m[$key]
   | "  \($name | pad(22))\(.ttft_p50_us | range(whole) | pad(24))\(.gap_p50_us | range(whole) | pad(24))\(.gap_p99_us | range(whole) | pad(24))\(.frames_per_s | range(whole))";
+def crud_line($m; $key; $name): $m[$key] | select(. != null)
+  | "  \($name | pad(26))\(.rps | range(whole) | pad(26))\(.p50_us | range(whole) | pad(24))\(.p99_us | range(whole))";
 def many_line($name; $m): $m.tried[]
   | "  \($name | pad(8))\(.streams | lpad(6))\(.complete // 0 | lpad(10))\(.at_once | lpad(9))\(.kb_a_stream | one | lpad(13))   \(.ttft_p50_us | whole | lpad(9))\(.gap_p99_us | whole | lpad(11))  \(.failures // {} | tojson)";
 def memory_line($key; $m): "  \($key | pad(12))\($m[$key].pss_kb | range(whole) | pad(28))\($m[$key].chat_kb | range(whole))";
@@ -33,6 +35,19 @@ def memory_line($key; $m): "  \($key | pad(12))\($m[$key].pss_kb | range(whole) 
   ratio_line("added by chat, p50 µs"; .differences.chat_added_p50_us),
   ratio_line("added by the probe, p50 µs"; .differences.probe_added_p50_us),
   "",
+  "Agents, load \(.load_while_measuring_agents | map(tostring) | join(" "))",
+  "                            requests/s                p50 µs                  p99 µs",
+  crud_line($m; "crud.hello.c16"; "bare FastCGI, c=16"),
+  crud_line($m; "crud.get.50.c16"; "one of 50, c=16"),
+  crud_line($m; "crud.list.50.c16"; "all 50, c=16"),
+  ((10, 50, 10000, 100000) as $n | crud_line($m; "crud.get.\($n).c1"; "one of \($n), c=1")),
+  ((10, 50, 10000, 100000) as $n | crud_line($m; "crud.list.\($n).c1"; "first 50 of \($n), c=1")),
+  "",
+  "Instructions of a request in a process whose statements are prepared",
+  (("empty", "get", "list", "create", "chat") as $k | $m["instructions.\($k)"] | select(. != null)
+    | "  \(.all | range(whole) | pad(28))\(.how)"),
+  "  of these: routing \(.instructions_of_parts.routing | range(whole)), auth and limit \(.instructions_of_parts.auth_and_limit | range(whole)), audit \(.instructions_of_parts.audit | range(whole)), insert \(.instructions_of_parts.insert | range(whole))",
+  "",
   "Streams               first token p50 µs      gap p50 µs              gap p99 µs              frames/s",
   stream_line($m; "stream.direct"; "16 paced, direct"),
   stream_line($m; "stream.chat"; "16 paced, chat"),
@@ -50,6 +65,6 @@ def memory_line($key; $m): "  \($key | pad(12))\($m[$key].pss_kb | range(whole) 
   "rows after \(.chat_answers) answers of chat: \(.rows | tojson)",
   "",
   "Targets",
-  (.targets[] | "  \(.verdict | pad(10))\(.name | pad(50))\(.wanted | pad(30))\(.measured)"),
+  (.targets[] | "  \(.verdict | pad(10))\(.name | pad(54))\(.wanted | pad(30))\(.measured)"),
   (.broken[] | "BROKEN \(.)"),
   ""
