@@ -2,6 +2,8 @@
 
 #include <endian.h>
 
+#include "base/sip.h"
+
 static uint64_t word_at(const unsigned char *p)
 {
     uint64_t v;
@@ -9,25 +11,10 @@ static uint64_t word_at(const unsigned char *p)
     return le64toh(v);
 }
 
-static uint64_t rotate(uint64_t v, int bits)
-{
-    return v << bits | v >> (64 - bits);
-}
-
 static void rounds(uint64_t v[4], int n)
 {
-    while (n-- > 0) {
-        v[0] += v[1];
-        v[2] += v[3];
-        v[1] = rotate(v[1], 13) ^ v[0];
-        v[3] = rotate(v[3], 16) ^ v[2];
-        v[0] = rotate(v[0], 32);
-        v[2] += v[1];
-        v[0] += v[3];
-        v[1] = rotate(v[1], 17) ^ v[2];
-        v[3] = rotate(v[3], 21) ^ v[0];
-        v[2] = rotate(v[2], 32);
-    }
+    while (n-- > 0)
+        sip_round(v);
 }
 
 static void absorb(uint64_t v[4], uint64_t word)

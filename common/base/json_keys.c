@@ -6,6 +6,7 @@
 
 #include "base/id.h"
 #include "base/json_inner.h"
+#include "base/sip.h"
 
 /* A key, read byte by byte after unescaping. */
 struct reader {
@@ -53,25 +54,6 @@ static uint64_t seed[2];
 static void draw_seed(void)
 {
     random_bytes(seed, sizeof seed);
-}
-
-static uint64_t rotate(uint64_t x, int n)
-{
-    return x << n | x >> (64 - n);
-}
-
-static void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[2] += v[3];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[1];
-    v[0] += v[3];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] = rotate(v[2], 32);
 }
 
 static void sip_word(uint64_t v[4], uint64_t word)
