@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "store/fresh.h"
 #include "store/internal.h"
 
 struct db_stmt {
@@ -12,6 +13,7 @@ struct db_stmt {
     sqlite3_stmt *st;
     const char *text;
     enum db_rc failed; /* what db_next answers when preparing or binding went wrong */
+    bool config;       /* writes what readers may keep a copy of (fresh.h) */
 };
 
 struct db {
@@ -19,6 +21,9 @@ struct db {
     struct db_stmt **by_slot;
     int slots;
     struct db_stmt broken; /* stands in for a statement that could not be prepared */
+    struct fresh *fresh;
+    bool preparing_config; /* the statement that is being prepared writes configuration */
+    bool config_changed;   /* the open transaction did */
 };
 
 static int last_slot;
@@ -26,6 +31,30 @@ static int last_slot;
 sqlite3 *db_handle(struct db *db)
 {
     return db->h;
+}
+
+/* What runs, requests and background work write: nobody keeps a copy of it. */
+static bool is_config(const char *table, const char *column)
+{
+    static const char *const others[] = {"sessions",     "messages",           "tool_call_index", "traces",
+                                         "spans",        "usage_hourly",       "kept_answers",    "activity_logs",
+                                         "generations",  "agent_monthly_cost", "jobs",            "user_agent_profiles"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(table, others[i]) == 0)
+            return false;
+    return strncmp(table, "sqlite_", 7) != 0 && (!column || strcmp(column, "last_used_at") != 0);
+}
+
+/* SQLite names what a statement does while it prepares it. */
+static int on_action(void *ctx, int action, const char *table, const char *column, const char *base, const char *trigger)
+{
+    struct db *db = ctx;
+    (void)base;
+    (void)trigger;
+    bool writes = action == SQLITE_INSERT || action == SQLITE_UPDATE || action == SQLITE_DELETE;
+    if (writes && is_config(table, action == SQLITE_UPDATE ? column : NULL))
+        db->preparing_config = true;
+    return SQLITE_OK;
 }
 
 struct db *db_open(const char *path, enum db_mode mode, char *err, size_t errsize)
@@ -41,6 +70,13 @@ struct db *db_open(const char *path, enum db_mode mode, char *err, size_t errsiz
     }
     db->h = h;
     db->broken = (struct db_stmt){.db = db, .text = ""};
+    db->fresh = fresh_open(path);
+    if (!db->fresh) {
+        snprintf(err, errsize, "%s-fresh cannot be opened or made", path);
+        db_close(db);
+        return NULL;
+    }
+    sqlite3_set_authorizer(h, on_action, db);
     return db;
 }
 
@@ -56,6 +92,7 @@ void db_close(struct db *db)
     }
     free(db->by_slot);
     sqlite3_close(db->h);
+    fresh_close(db->fresh);
     free(db);
 }
 
@@ -134,6 +171,7 @@ static struct db_stmt *prepare(struct db *db, struct sql *sql)
     struct db_stmt *s = calloc(1, sizeof *s);
     if (!s)
         return broken(db, DB_ERROR);
+    db->preparing_config = false;
     int rc = sqlite3_prepare_v3(db->h, sql->text, -1, SQLITE_PREPARE_PERSISTENT, &s->st, NULL);
     if (rc != SQLITE_OK) {
         free(s);
@@ -141,6 +179,7 @@ static struct db_stmt *prepare(struct db *db, struct sql *sql)
     }
     s->db = db;
     s->text = sql->text;
+    s->config = db->preparing_config;
     return *place = s;
 }
 
@@ -218,11 +257,24 @@ struct db_stmt *db_query_values(struct db *db, struct sql *sql, const struct db_
     return s;
 }
 
+/* The change is committed, or given up. */
+static void config_told(struct db *db)
+{
+    db->config_changed = false;
+    fresh_raise(db->fresh);
+}
+
 enum db_rc db_next(struct db_stmt *s)
 {
     if (s->failed != DB_OK)
         return s->failed;
+    if (s->config) {
+        s->db->config_changed = true;
+        fresh_raise(s->db->fresh);
+    }
     int rc = sqlite3_step(s->st);
+    if (s->config && sqlite3_get_autocommit(s->db->h))
+        config_told(s->db);
     if (rc == SQLITE_ROW)
         return DB_ROW;
     enum db_rc code = rc == SQLITE_DONE ? DB_OK : failed(s->db, s->text, rc);
@@ -309,6 +361,8 @@ enum db_rc db_commit(struct db *db)
     enum db_rc rc = db_exec(db, &commit, "");
     if (rc != DB_OK)
         db_rollback(db);
+    else if (db->config_changed)
+        config_told(db);
     return rc;
 }
 
@@ -317,6 +371,8 @@ void db_rollback(struct db *db)
     SQL(rollback, "ROLLBACK");
     if (!sqlite3_get_autocommit(db->h))
         db_exec(db, &rollback, "");
+    if (db->config_changed)
+        config_told(db);
 }
 
 int64_t db_changes(struct db *db)

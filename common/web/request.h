@@ -43,6 +43,7 @@ struct gateway {
     struct db *db;          /* prefork and CGI: the one connection; NULL in a threaded process */
     struct db_pool *pool;   /* threaded process; NULL otherwise */
     struct writer *writer;  /* threaded process; NULL otherwise */
+    struct fresh *fresh;    /* store/fresh.h; NULL: keep no copies of configuration */
     struct ratelimit *limiter; /* NULL: no limit */
     void *state;            /* the program's own, set by its start function */
 };

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "store/fresh.h"
 #include "web/process.h"
 #include "web/ratelimit.h"
 #include "web/serve.h"
@@ -306,6 +307,7 @@ static bool gateway_open(struct gateway *gw)
     struct db *db = db_open(path, DB_CREATE, err, sizeof err);
     if (db) {
         db_close(db);
+        gw->fresh = fresh_open(path);
         gw->pool = db_pool_new(path, POOL_CONNECTIONS, err, sizeof err);
     }
     if (gw->pool)
@@ -322,6 +324,7 @@ static void gateway_close(struct gateway *gw)
         gw->program->stop(gw);
     writer_stop(gw->writer);
     db_pool_free(gw->pool);
+    fresh_close(gw->fresh);
     ratelimit_free(gw->limiter);
 }
 

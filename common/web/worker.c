@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "store/fresh.h"
 #include "web/process.h"
 #include "web/ratelimit.h"
 #include "web/serve.h"
@@ -94,6 +95,8 @@ static bool database_ready(struct gateway *gw)
     char err[ERR_SIZE] = "";
     if (!gw->db)
         gw->db = db_open(gw->config->sqlite_path, DB_CREATE, err, sizeof err);
+    if (gw->db && !gw->fresh)
+        gw->fresh = fresh_open(gw->config->sqlite_path);
     if (!gw->db)
         log_event(LOG_ERROR, 3312, "worker.database", LOG_S, "reason", err, LOG_END);
     return gw->db != NULL;
@@ -112,6 +115,7 @@ static bool gateway_begin(struct gateway *gw)
     if (ready)
         log_event(LOG_ERROR, 3313, "worker.start", LOG_S, "reason", err, LOG_END);
     ratelimit_free(gw->limiter);
+    fresh_close(gw->fresh);
     if (gw->db)
         db_close(gw->db);
     return false;
@@ -122,6 +126,7 @@ static void gateway_end(struct gateway *gw)
     if (gw->program->stop)
         gw->program->stop(gw);
     ratelimit_free(gw->limiter);
+    fresh_close(gw->fresh);
     if (gw->db)
         db_close(gw->db);
 }

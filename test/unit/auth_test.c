@@ -97,7 +97,7 @@ static int group_setup(void **state)
 static int group_teardown(void **state)
 {
     (void)state;
-    static const char *const tails[] = {"", "-wal", "-shm"};
+    static const char *const tails[] = {"", "-wal", "-shm", "-fresh"};
     db_close(db);
     arena_free(arena);
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {

@@ -93,8 +93,8 @@ static inline void store_free(struct store *s)
 {
     db_close(s->db);
     arena_free(s->a);
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const ends[] = {"", "-wal", "-shm", "-fresh"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         char path[100];
         snprintf(path, sizeof path, "%s%s", s->path, ends[i]);
         unlink(path);
