@@ -58,7 +58,7 @@ $(BUILD)/obj/%.o: %.c
 	@echo "  cc    $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/obj/%.o: %.S schema.sql $(wildcard common/store/migrations/*.sql)
+$(BUILD)/obj/%.o: %.S schema.sql $(wildcard common/store/migrations/*.sql) $(wildcard common/agent/templates/*.md)
 	@mkdir -p $(@D)
 	@$(CC) -I. -c -o $@ $<
 
@@ -99,6 +99,9 @@ $(BUILD)/docs-assets/reference.html: $(BUILD)/tools/openapi $(DESCRIBED) $(API_P
 # Without npm the mark is not made, and /docs is the static reference.
 $(BUILD)/docs-assets/.swagger-ui: tools/docs-assets $(wildcard docs/npm/*.json docs/npm/*.html docs/npm/*.js)
 	@tools/docs-assets $(@D)
+
+# What is compiled for one run of the tests is optimised less: it is the half of the build that they wait for.
+$(BUILD)/obj/test/unit/%.o: CFLAGS += -O1
 
 $(BUILD)/test/unit/%: $(BUILD)/obj/test/unit/%.o $(LIB)
 	@mkdir -p $(@D)

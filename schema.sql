@@ -320,14 +320,24 @@ CREATE TABLE traces (
     output_preview      TEXT,
     metadata            TEXT,
     tags                TEXT,
+    model               TEXT,
+    provider            TEXT,
     PRIMARY KEY (tenant_id, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX traces_by_user ON traces (tenant_id, user_id, id);
-CREATE INDEX traces_by_session ON traces (tenant_id, session_key, id);
-CREATE INDEX traces_by_agent ON traces (agent_id, id);
-CREATE INDEX traces_running ON traces (tenant_id, id) WHERE status = 'running';
+-- Only queries that say status <> 'completed' use it.
+CREATE INDEX traces_unfinished ON traces (status, tenant_id, id) WHERE status <> 'completed';
 
--- Steps of a run. total_cost NULL means no price is known. Deleted with their trace
+-- Runs that shall stop, told by a process that does not own them. The owner looks once a second while it has runs.
+CREATE TABLE run_cancels (
+    worker    INTEGER NOT NULL,
+    tenant_id TEXT NOT NULL,
+    run_id    TEXT NOT NULL,
+    PRIMARY KEY (worker, tenant_id, run_id)
+) STRICT, WITHOUT ROWID;
+
+-- Steps of a run; the run itself, their root (span_type agent), is the row in traces, counted in
+-- span_count, and its id is their parent's. total_cost NULL means no price is known. Deleted with their trace
 -- by retention; no foreign key, because every run pays for it.
 CREATE TABLE spans (
     trace_id       TEXT NOT NULL,
@@ -412,8 +422,8 @@ CREATE INDEX kept_answers_by_time ON kept_answers (created_at);
 
 -- Append-only: one row for each successful change, in the transaction of the change.
 CREATE TABLE activity_logs (
-    id          TEXT PRIMARY KEY NOT NULL,
     tenant_id   TEXT NOT NULL,
+    id          TEXT NOT NULL,
     actor_type  TEXT NOT NULL,
     actor_id    TEXT NOT NULL,
     action      TEXT NOT NULL,
@@ -421,11 +431,13 @@ CREATE TABLE activity_logs (
     entity_id   TEXT,
     details     TEXT,
     ip_address  TEXT,
-    created_at  TEXT NOT NULL
-) STRICT;
+    created_at  TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, id)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX activity_logs_by_time ON activity_logs (tenant_id, created_at, id);
 CREATE INDEX activity_logs_by_actor ON activity_logs (tenant_id, actor_id, created_at, id);
-CREATE INDEX activity_logs_by_entity ON activity_logs (tenant_id, entity_type, entity_id, created_at, id);
+CREATE INDEX activity_logs_by_action ON activity_logs (tenant_id, action, created_at, id);
+CREATE INDEX activity_logs_by_entity ON activity_logs (tenant_id, entity_id, created_at, id);
 
 -- A counter for each kind of cached data; a process whose copy is older reloads it.
 CREATE TABLE generations (

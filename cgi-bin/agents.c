@@ -1,4 +1,6 @@
 /* agents: who answers (contract 02 §2 to §4), and who else may use them (§7). */
+#include "agents/files.h"
+#include "agents/persona.h"
 #include "agents/rules.h"
 #include "agents/sharing.h"
 #include "web/service.h"
@@ -53,6 +55,11 @@ static const struct field agent_fields[] = {
     FIELD_ROW_UPDATED,
 };
 
+static const struct field agent_inputs[] = {
+    {.name = "description", .kind = FIELD_TEXT, .doc = "Goes to other_config.description when that is not given"},
+    {.name = "agent_description", .kind = FIELD_TEXT, .doc = "The same, and before it"},
+};
+
 const struct resource agents = {
     .name = "Agent",
     .noun = "agent",
@@ -63,8 +70,11 @@ const struct resource agents = {
     .made = RESOURCE_MADE,
     .fields = agent_fields,
     .field_count = N(agent_fields),
+    .inputs = agent_inputs,
+    .input_count = N(agent_inputs),
     .unique = "agent_key",
     .order = "created_at DESC",
+    .keep_lists = true,
     .put_answer = PUT_OK_TRUE,
     .delete_answer = DELETE_OK_TRUE,
     .generation = "agents",
@@ -102,7 +112,7 @@ const struct resource shares = {
     .order = "created_at",
     .parent_column = "agent_id",
     .key_column = "user_id",
-    .open = share_open,
+    .open = agent_open,
 };
 
 #define SHARING(path, flags)                                                                                          \
@@ -124,6 +134,16 @@ static const struct route routes[] = {
      "Change an agent", ROUTE_LATE_BODY, &agents},
     {METHOD_DELETE, "/v1/agents/{id}", ROLE_OPERATOR, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, resource_delete, "Agents",
      "Delete an agent with its sessions, files and grants", ROUTE_NO_BODY, &agents},
+    {METHOD_POST, "/v1/agents/{id}/regenerate", ROLE_OPERATOR, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, persona_regenerate,
+     "Agents", "Have the persona of an agent rewritten", ROUTE_LATE_BODY, &agents},
+    {METHOD_POST, "/v1/agents/{id}/resummon", ROLE_OPERATOR, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, persona_resummon,
+     "Agents", "Have the persona of an agent written from its description", ROUTE_NO_BODY, &agents},
+    {METHOD_GET, "/v1/agents/{id}/files", ROLE_VIEWER, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, resource_list, "Agents",
+     "List the context files of an agent", 0, &context_files},
+    {METHOD_GET, "/v1/agents/{id}/files/{name}", ROLE_VIEWER, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, resource_get, "Agents",
+     "Read a context file of an agent", 0, &context_file},
+    {METHOD_PUT, "/v1/agents/{id}/files/{name}", ROLE_OPERATOR, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, context_file_write,
+     "Agents", "Write a context file of an agent", ROUTE_LATE_BODY, &context_file},
     SHARING("/v1/agents/{id}/sharing", 0),
     SHARING("/v1/agents/{id}/shares", ROUTE_ALIAS),
 };

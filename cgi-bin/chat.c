@@ -38,6 +38,11 @@ static void stop(struct gateway *gw)
     struct chat *c = gw->state;
     if (!c)
         return;
+    if (c->engine && !gw->pool) {
+        engine_prune_due(c->engine);
+        summon_due(c->engine);
+    }
+    summoner_stop(c->summoner);
     gone_stop(c->gone);
     engine_stop(c->engine);
     llm_stop();
@@ -54,10 +59,12 @@ static bool start(struct gateway *gw, char *err, size_t errsize)
     }
     gw->state = c;
     llm_start();
-    c->engine = engine_start(gw->config, gw->db, gw->pool, gw->writer, err, errsize);
-    if (c->engine && gw->pool)
+    c->engine = engine_start(gw->config, gw->db, gw->pool, gw->writer, gw->memo, err, errsize);
+    if (c->engine && gw->pool) {
         c->gone = gone_start(err, errsize);
-    bool ok = c->engine && (c->gone || !gw->pool);
+        c->summoner = summoner_new(c->engine);
+    }
+    bool ok = c->engine && ((c->gone && c->summoner) || !gw->pool);
     if (!ok)
         stop(gw);
     return ok;
@@ -76,15 +83,16 @@ static bool busy(struct gateway *gw)
 static void tick(struct gateway *gw)
 {
     static unsigned seconds;
-    static bool prune_again; /* the last batch was full */
     struct chat *c = gw->state;
     seconds++;
     llm_housekeeping();
     engine_tenants(c->engine);
+    engine_marks(c->engine);
+    summoner_tick(c->summoner);
     if (seconds % SWEEP_EVERY == 0)
         engine_sweep(c->engine);
-    if (prune_again || seconds % PRUNE_EVERY == 0)
-        prune_again = engine_prune(c->engine);
+    if (seconds % PRUNE_EVERY == 0 || engine_prune_more(c->engine))
+        engine_prune(c->engine);
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,5 @@
 /* providers: the model APIs agents run on (contract 04 §1). Nothing here connects: chat verifies and lists models. */
+#include "providers/host.h"
 #include "providers/rules.h"
 #include "web/resource.h"
 #include "web/service.h"
@@ -20,13 +21,19 @@ static const struct field provider_fields[] = {
      .aliases = "base_url", .doc = "Where the API is; empty means the type's own address"},
     {.name = "api_key", .kind = FIELD_SECRET, .max = 8192, .doc = "Sent to that address and nowhere else"},
     {.name = "enabled", .kind = FIELD_BOOL, .preset = "true", .doc = "Whether agents may use it"},
+    {.name = "host_managed", .kind = FIELD_BOOL, .flags = FIELD_OMIT, .sql = "0",
+     .doc = "It stands in the configuration file and cannot be changed here"},
     {.name = "settings", .kind = FIELD_OBJECT, .max = 65536,
      .doc = "default_model, embedding, reasoning_defaults and whatever else belongs to it"},
     FIELD_ROW_CREATED,
     FIELD_ROW_UPDATED,
 };
 
-static const struct resource providers = {
+static const struct field provider_inputs[] = {
+    {.name = "default_model", .kind = FIELD_TEXT, .doc = "Goes to settings.default_model"},
+};
+
+const struct resource providers = {
     .name = "Provider",
     .noun = "provider",
     .audit = "provider",
@@ -36,20 +43,23 @@ static const struct resource providers = {
     .made = RESOURCE_MADE,
     .fields = provider_fields,
     .field_count = N(provider_fields),
+    .inputs = provider_inputs,
+    .input_count = N(provider_inputs),
     .unique = "name",
     .order = "name",
     .put_answer = PUT_STATUS_UPDATED,
     .delete_answer = DELETE_STATUS_ID,
     .generation = "provider",
+    .open = provider_open,
     .before_write = provider_check,
 };
 
 static const struct route routes[] = {
-    {METHOD_GET, "/v1/providers", ROLE_VIEWER, USER_UNUSED, BODY_DEFAULT, resource_list, "Providers",
+    {METHOD_GET, "/v1/providers", ROLE_VIEWER, USER_UNUSED, BODY_DEFAULT, providers_list, "Providers",
      "List providers", 0, &providers},
     {METHOD_POST, "/v1/providers", ROLE_ADMIN, USER_UNUSED, BODY_DEFAULT, resource_create, "Providers",
      "Add a provider", 0, &providers},
-    {METHOD_GET, "/v1/providers/{id}", ROLE_VIEWER, USER_UNUSED, BODY_DEFAULT, resource_get, "Providers",
+    {METHOD_GET, "/v1/providers/{id}", ROLE_VIEWER, USER_UNUSED, BODY_DEFAULT, provider_get, "Providers",
      "Get a provider", 0, &providers},
     {METHOD_PUT, "/v1/providers/{id}", ROLE_ADMIN, USER_UNUSED, BODY_DEFAULT, resource_update, "Providers",
      "Change a provider; the next model call uses it", ROUTE_LATE_BODY, &providers},

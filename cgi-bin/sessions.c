@@ -1,44 +1,22 @@
 /* sessions: what was said (contract 03 §6.3, §6.4). Runs write sessions; this program shows and edits them. */
-#include "store/sessions.h"
-
+#include "sessions/session.h"
 #include "store/agents.h"
 #include "web/query.h"
 #include "web/service.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
 
-enum { LIST_LIMIT = 20, LIST_MAX = 200, PAGE_LIMIT = 200, PAGE_MAX = 1000, PREVIEW_MESSAGES = 50, BASE_TOKENS = 12000 };
+enum { LIST_LIMIT = 20, LIST_MAX = 200, PAGE_LIMIT = 200, PAGE_MAX = 1000, PREVIEW_MESSAGES = 50 };
 
-static void write_item(struct jsonw *w, const struct session *s)
+static void write_items(struct jsonw *w, const char *name, const struct session *rows, size_t n)
 {
-    jw_kstr(w, "key", s->key);
-    jw_kstr(w, "session_key", s->key);
-    jw_kint(w, "messageCount", s->message_count);
-    jw_kstr(w, "created", s->created_at);
-    jw_kstr(w, "updated", s->updated_at);
-    jw_kopt(w, "label", s->label);
-    jw_kopt(w, "channel", s->channel);
-    jw_kopt(w, "userID", s->user_id);
-    jw_kopt(w, "user_id", s->user_id);
-    if (s->metadata && strcmp(s->metadata, "{}") != 0)
-        jw_kraw(w, "metadata", s->metadata);
-    jw_kopt(w, "model", s->model);
-    jw_kopt(w, "provider", s->provider);
-    if (s->input_tokens) {
-        jw_kint(w, "inputTokens", s->input_tokens);
-        jw_kint(w, "input_tokens", s->input_tokens);
+    jw_karr(w, name);
+    for (size_t i = 0; i < n; i++) {
+        jw_obj(w);
+        session_write(w, &rows[i]);
+        jw_obj_end(w);
     }
-    if (s->output_tokens) {
-        jw_kint(w, "outputTokens", s->output_tokens);
-        jw_kint(w, "output_tokens", s->output_tokens);
-    }
-    jw_kopt(w, "agentName", s->agent_name);
-    jw_kopt(w, "agent_id", s->agent_key);
-    jw_kint(w, "estimatedTokens", s->message_bytes / 4 + BASE_TOKENS);
-    if (s->context_window)
-        jw_kint(w, "contextWindow", s->context_window);
-    if (s->compaction_count)
-        jw_kint(w, "compactionCount", s->compaction_count);
+    jw_arr_end(w);
 }
 
 /* The agent filter: key or uuid. false: answered, or nothing can match. */
@@ -81,31 +59,12 @@ static reply sessions_list(struct request *req)
     if (rc != DB_OK)
         return reply_db(req, rc);
     jw_obj(&req->w);
-    jw_karr(&req->w, "sessions");
-    for (size_t i = 0; i < n; i++) {
-        jw_obj(&req->w);
-        write_item(&req->w, &rows[i]);
-        jw_obj_end(&req->w);
-    }
-    jw_arr_end(&req->w);
+    write_items(&req->w, "sessions", rows, n);
+    if (req->gw->config->list_payload_alias)
+        write_items(&req->w, "payload", rows, n);
     query_page_end(req, total, capped, f.limit, f.offset);
     jw_obj_end(&req->w);
     return reply_json(req, 200);
-}
-
-/* Existence first, then ownership: missing is 404, somebody else's 403 (03 §6.5). */
-static bool find(struct request *req, struct db *db, struct session *s, struct fault *f)
-{
-    const char *key = req->params[0];
-    enum db_rc rc = session_find(db, req->arena, req->who.tenant_id, key, s);
-    if (rc == DB_OK)
-        return fault_set(f, FAULT_NOT_FOUND, MSG_not_found, "key", "session", key);
-    if (rc != DB_ROW)
-        return fault_set(f, FAULT_UNAVAILABLE, MSG_unavailable, NULL, NULL, NULL);
-    bool own = s->user_id && req->who.user && strcmp(s->user_id, req->who.user) == 0;
-    if (req->who.role < ROLE_ADMIN && !own)
-        return fault_set(f, FAULT_FORBIDDEN, MSG_no_access, NULL, "session", NULL);
-    return true;
 }
 
 static void write_message(struct jsonw *w, const struct message *m)
@@ -124,17 +83,6 @@ static void write_message(struct jsonw *w, const struct message *m)
         jw_kbool(w, "is_error", true);
     jw_kstr(w, "created_at", m->created_at);
     jw_obj_end(w);
-}
-
-/* Contract 01 §12.14: changes with whatever a run or an edit changes. */
-static void etag(struct request *req, const struct session *s)
-{
-    char hex[SHA256_HEX_SIZE];
-    const char *text = arena_printf(req->arena, "%s\n%s\n%lld\n%lld\n%s\n%s\n%s\n%s", s->id, s->updated_at,
-                                    (long long)s->message_count, (long long)s->output_tokens, s->label, s->model,
-                                    s->metadata, s->summary);
-    sha256_hex(text, strlen(text), hex);
-    reply_header(req, "ETag", arena_printf(req->arena, "\"%.32s\"", hex));
 }
 
 /* The number of the message that `before` names; an unknown one gives an empty page. */
@@ -159,7 +107,7 @@ static reply messages_reply(struct request *req, int64_t limit, bool full)
     int64_t before = 0;
     enum db_rc rc = DB_OK;
     struct db *db = req_db(req);
-    bool found = find(req, db, &s, &f);
+    bool found = session_open(req, db, &s, &f);
     if (found)
         rc = before_seq(req, db, &s, &before);
     if (found && rc == DB_OK)
@@ -170,10 +118,10 @@ static reply messages_reply(struct request *req, int64_t limit, bool full)
     if (rc != DB_OK)
         return reply_db(req, rc);
     if (full)
-        etag(req, &s);
+        reply_header(req, "ETag", session_etag(req->arena, &s));
     jw_obj(&req->w);
     if (full)
-        write_item(&req->w, &s);
+        session_write(&req->w, &s);
     else
         jw_kstr(&req->w, "key", s.key);
     jw_karr(&req->w, "messages");
@@ -204,6 +152,12 @@ static const struct route routes[] = {
      "Sessions", "Get the newest messages of a session", 0},
     {METHOD_POST, "/v1/sessions/{key}/preview", ROLE_VIEWER, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, sessions_preview,
      "Sessions", "Get the newest messages of a session", ROUTE_ALIAS},
+    {METHOD_PATCH, "/v1/sessions/{key}", ROLE_OPERATOR, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, session_patch, "Sessions",
+     "Change label, model or metadata of a session", ROUTE_LATE_BODY},
+    {METHOD_POST, "/v1/sessions/{key}/reset", ROLE_OPERATOR, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, session_reset_post,
+     "Sessions", "Empty a session; its runs are cancelled", ROUTE_LATE_BODY},
+    {METHOD_DELETE, "/v1/sessions/{key}", ROLE_OPERATOR, USER_ADMIN_MAY_OMIT, BODY_DEFAULT, session_remove, "Sessions",
+     "Delete a session with its messages; its runs are cancelled", ROUTE_NO_BODY},
 };
 
 int main(int argc, char **argv)

@@ -7,11 +7,13 @@
  *  3. Stop order on TERM or INT: chat drains (each stream gets its one terminal event), then lighttpd,
  *     then the rest. A second signal hurries the drain.
  *  4. HUP: every program reads its settings again and execs its new binary over the same socket.
- *     lighttpd is not touched, so no request is refused.
+ *     lighttpd is not touched, so no request is refused; unless its certificate or key is another file now: then a
+ *     second one takes over the listening socket, and the first ends with its last request.
  *  5. Whatever it started dies with it, also under kill -9 (PDEATHSIG).
  *  6. A program other than chat costs nothing until its socket becomes readable: only then its supervisor
  *     is started, and one that had nothing to do for a while ends by itself.
  */
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +37,7 @@
 extern char **environ;
 
 enum { BACKLOG = 4096, ENDED_BY_LOCK = 3, BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 2000, YOUNG_MS = 1000,
-       STOP_GRACE_MS = 10000, NAMES_MAX = 32 };
+       STOP_GRACE_MS = 10000, NAMES_MAX = 32, RETIRED_MAX = 8, FIRST_PASSED_FD = 3 };
 
 struct child {
     const char *name;
@@ -53,6 +55,9 @@ static struct child children[NAMES_MAX];
 static size_t child_count;
 static char program_dir[PATH_MAX], lighttpd_conf[PATH_MAX], tls_conf[PATH_MAX], run_dir[PATH_MAX], log_path[PATH_MAX];
 static bool stopping;
+static int front_socket = -1;      /* with TLS: the port, held here so that two lighttpds can hand it over */
+static struct stat tls_files[2];   /* certificate and key as lighttpd has read them */
+static pid_t retired[RETIRED_MAX]; /* lighttpds that only end what they have begun, 0 = none */
 static sigset_t child_signals; /* mask of the process before we changed it */
 
 __attribute__((format(printf, 1, 2))) static int complain(const char *fmt, ...)
@@ -140,11 +145,24 @@ static void log_open(void)
     close(fd);
 }
 
+/* The convention of systemd: descriptors from 3 on, named to one process. */
+static void front_socket_pass(void)
+{
+    char pid[16];
+    snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    if (dup2(front_socket, FIRST_PASSED_FD) == front_socket)
+        fcntl(front_socket, F_SETFD, 0);
+    setenv("LISTEN_PID", pid, 1);
+    setenv("LISTEN_FDS", "1", 1);
+}
+
 /* mode: -D serves, -tt only looks whether everything can be loaded. */
 static void exec_lighttpd(const char *mode)
 {
     char how[4];
     snprintf(how, sizeof how, "%s", mode);
+    if (front_socket >= 0 && strcmp(mode, "-D") == 0)
+        front_socket_pass();
     char *argv[] = {(char[]){"lighttpd"}, how, (char[]){"-f"}, config->tls_cert ? tls_conf : lighttpd_conf, NULL};
     setenv("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin", 1);
     execvp("lighttpd", argv);
@@ -211,6 +229,16 @@ static void child_ended(struct child *c, int status)
               LOG_END);
 }
 
+static bool retired_ended(pid_t pid)
+{
+    for (size_t i = 0; i < RETIRED_MAX; i++)
+        if (retired[i] == pid) {
+            retired[i] = 0;
+            return true;
+        }
+    return false;
+}
+
 static struct child *child_of(pid_t pid)
 {
     for (size_t i = 0; i < child_count; i++)
@@ -224,7 +252,7 @@ static void reap(void)
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct child *c = child_of(pid);
+        struct child *c = retired_ended(pid) ? NULL : child_of(pid);
         if (c && stopping)
             c->pid = 0;
         else if (c)
@@ -304,8 +332,89 @@ static void stop_all(int sfd)
     stopping = true;
     /* children[0] is chat, [1] lighttpd, then the rest. */
     stop_group(sfd, &children[0], 1, config->drain_seconds * 1000 + STOP_GRACE_MS);
+    for (size_t i = 0; i < RETIRED_MAX; i++)
+        if (retired[i])
+            kill(retired[i], SIGTERM);
     stop_group(sfd, &children[1], 1, STOP_GRACE_MS);
     stop_group(sfd, &children[2], child_count - 2, STOP_GRACE_MS);
+}
+
+static bool tls_readable(const char *key, const char *path)
+{
+    if (!path || access(path, R_OK) == 0)
+        return true;
+    complain("%s: %s: %s", key, path, strerror(errno));
+    return false;
+}
+
+/* What is wrong with certificate or key is said now, not by a front server that keeps dying. */
+static bool tls_check(void)
+{
+    if (!config->tls_cert && config->tls_key)
+        return complain("gateway.tls_key is set, but gateway.tls_cert is not"), false;
+    if (!config->tls_cert)
+        return true;
+    if (!tls_readable("gateway.tls_cert", config->tls_cert) || !tls_readable("gateway.tls_key", config->tls_key))
+        return false;
+    pid_t pid = fork();
+    if (pid == 0) {
+        exec_lighttpd("-tt");
+        complain("lighttpd: %s", strerror(errno));
+        _exit(127);
+    }
+    int status = 1;
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    complain("lighttpd cannot serve TLS with gateway.tls_cert %s and gateway.tls_key %s (is lighttpd-mod-openssl "
+             "installed?)", config->tls_cert, config->tls_key ? config->tls_key : "in the same file");
+    return false;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Notes what certificate and key are like; true when they are other files than they were. */
+static bool tls_files_changed(void)
+{
+    const char *const paths[2] = {config->tls_cert, config->tls_key ? config->tls_key : config->tls_cert};
+    bool changed = false;
+    for (size_t i = 0; i < 2; i++) {
+        struct stat now = {0};
+        stat(paths[i], &now);
+        changed |= !same_file(&now, &tls_files[i]);
+        tls_files[i] = now;
+    }
+    return changed;
+}
+
+/* The place of the one that has been ending for longest is taken from it, if there is no other. */
+static void front_retire(pid_t pid)
+{
+    size_t i = 0;
+    while (i < RETIRED_MAX - 1 && retired[i])
+        i++;
+    if (retired[i])
+        kill(retired[i], SIGTERM);
+    retired[i] = pid;
+    kill(pid, SIGINT);
+}
+
+static void front_renew(struct child *front)
+{
+    if (!tls_files_changed())
+        return;
+    if (front_socket < 0 || !tls_check()) {
+        log_event(LOG_ERROR, 6004, "serve.certificate_kept", LOG_S, "certificate", config->tls_cert, LOG_END);
+        return;
+    }
+    log_event(LOG_INFO, 0, "serve.certificate", LOG_S, "certificate", config->tls_cert, LOG_END);
+    if (front->pid)
+        front_retire(front->pid);
+    front->pid = 0;
+    front->start_at = 0;
 }
 
 static void reload(void)
@@ -314,6 +423,8 @@ static void reload(void)
     for (size_t i = 0; i < child_count; i++)
         if (children[i].pid && children[i].socket >= 0)
             kill(children[i].pid, SIGHUP);
+    if (config->tls_cert)
+        front_renew(&children[1]);
 }
 
 static bool child_add(const char *name, bool front, bool on_demand)
@@ -366,23 +477,22 @@ static bool directories(void)
 
 static void environment(void)
 {
-    char port[16], fds[16];
+    char port[16];
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
     snprintf(port, sizeof port, "%lld", (long long)config->port);
-    snprintf(fds, sizeof fds, "%d", 16384);
     setenv("CLAWGATE_HOME", config->home, 1);
     setenv("CLAWGATE_HOST", config->host, 1);
     setenv("CLAWGATE_PORT", port, 1);
     setenv("CLAWGATE_RUN", run_dir, 1);
+    setenv("GLIBC_TUNABLES", "glibc.pthread.stack_cache_size=4194304", 0); /* of 40 MB; chat has threads by the peak */
     if (config->tls_cert) {
         setenv("CLAWGATE_TLS_CERT", config->tls_cert, 1);
         setenv("CLAWGATE_TLS_KEY", config->tls_key ? config->tls_key : config->tls_cert, 1);
     }
-    setenv("CLAWGATE_MAX_FDS", fds, 1);
 }
 
 /* It stands beside lighttpd.conf, which it includes. */
@@ -394,35 +504,22 @@ static bool tls_conf_find(void)
     return n >= 0 && (size_t)n < sizeof tls_conf;
 }
 
-static bool tls_readable(const char *key, const char *path)
+/* Only for a numeric address: lighttpd takes a socket over when its address is the one it was told to listen on. */
+static void front_listen(void)
 {
-    if (!path || access(path, R_OK) == 0)
-        return true;
-    complain("%s: %s: %s", key, path, strerror(errno));
-    return false;
-}
-
-/* What is wrong with certificate or key is said now, not by a front server that keeps dying. */
-static bool tls_check(void)
-{
-    if (!config->tls_cert && config->tls_key)
-        return complain("gateway.tls_key is set, but gateway.tls_cert is not"), false;
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)config->port)};
+    int on = 1;
     if (!config->tls_cert)
-        return true;
-    if (!tls_readable("gateway.tls_cert", config->tls_cert) || !tls_readable("gateway.tls_key", config->tls_key))
-        return false;
-    pid_t pid = fork();
-    if (pid == 0) {
-        exec_lighttpd("-tt");
-        complain("lighttpd: %s", strerror(errno));
-        _exit(127);
-    }
-    int status = 1;
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return true;
-    complain("lighttpd cannot serve TLS with gateway.tls_cert %s and gateway.tls_key %s (is lighttpd-mod-openssl "
-             "installed?)", config->tls_cert, config->tls_key ? config->tls_key : "in the same file");
-    return false;
+        return;
+    tls_files_changed();
+    if (inet_pton(AF_INET, config->host, &addr.sin_addr) != 1)
+        return;
+    front_socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(front_socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(front_socket, (struct sockaddr *)&addr, sizeof addr) == 0 && listen(front_socket, BACKLOG) == 0)
+        return;
+    close(front_socket); /* lighttpd will say what is wrong */
+    front_socket = -1;
 }
 
 static int signals_open(void)
@@ -495,8 +592,9 @@ int main(int argc, char **argv)
         return 1;
     if (home_lock() < 0)
         return complain("%s/serve.lock: %s", config->home, strerror(errno));
-    if (!database_prepare() || !children_find())
-        return 1;
     environment();
-    return tls_check() ? serve() : 1;
+    if (!database_prepare() || !children_find() || !tls_check())
+        return 1;
+    front_listen();
+    return serve();
 }

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 
+#include "agents/persona.h"
 #include "store/agents.h"
 
 enum { MADE_KEY_MAX = 64 };
@@ -74,35 +75,31 @@ static void defaults_fill(struct edit *e)
     fill_int(e->body, "max_tool_iterations", config->max_tool_iterations);
 }
 
-/* Takes the description out of the body under the names other clients give it; the first that is not empty stays
- * in e->state. */
-static bool description_take(struct edit *e)
-{
-    static const char *const names[] = {"agent_description", "description"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        json_object *v = json_get(e->body, names[i]);
-        if (v != NULL && !json_object_is_type(v, json_type_string))
-            return edit_refuse(e, FAULT_INVALID, MSG_must_be_string, names[i], names[i], NULL);
-        if (e->state == NULL && !text_missing(e->body, names[i]))
-            e->state = arena_strdup(e->req->arena, json_object_get_string(v));
-        json_object_object_del(e->body, names[i]);
-    }
-    return true;
-}
-
 bool agent_input(struct edit *e)
 {
     if (e->action == EDIT_CREATE)
         defaults_fill(e);
-    return description_take(e);
+    return true;
 }
 
 /* ---- the merged record ---- */
 
+/* What the body says under the names other clients use; NULL when it is empty. */
+static const char *description_given(const struct edit *e)
+{
+    static const char *const names[] = {"agent_description", "description"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *text = json_str(e->body, names[i]);
+        if (text != NULL && *text != '\0')
+            return text;
+    }
+    return NULL;
+}
+
 /* other_config.description is its only home; one that stands there in the body wins. */
 static bool description_keep(struct edit *e)
 {
-    const char *text = e->state;
+    const char *text = description_given(e);
     json_object *other = edit_json(e, "other_config");
     const char *own = edit_given(e, "other_config") ? json_str(other, "description") : NULL;
     if (text == NULL || (own != NULL && *own != '\0'))
@@ -185,13 +182,18 @@ bool agent_check(struct edit *e)
     if (e->action == EDIT_DELETE)
         return true;
     edit_set_int(e, "restrict_to_workspace", 1); /* rows made elsewhere may say otherwise */
-    return description_keep(e) && status_check(e) && workspace_check(e);
+    return description_keep(e) && status_check(e) && workspace_check(e) && persona_begin(e);
+}
+
+static bool default_follow(struct edit *e)
+{
+    if (edit_int(e, "is_default") == 0 || !edit_changed(e, "is_default"))
+        return true;
+    enum db_rc rc = agent_only_default(e->db, e->req->who.tenant_id, e->id);
+    return rc == DB_OK || edit_failed(e, rc);
 }
 
 bool agent_follow(struct edit *e)
 {
-    if (edit_int(e, "is_default") == 0 || !edit_changed(e, "is_default"))
-        return true;
-    return agent_only_default(e->db, e->req->who.tenant_id, e->id) == DB_OK ||
-           edit_refuse(e, FAULT_UNAVAILABLE, MSG_unavailable, NULL, NULL, NULL);
+    return default_follow(e) && persona_follow(e);
 }

@@ -9,11 +9,11 @@ enum { AGENT_OBJECT_MAX = 65536, AGENT_CONTEXT_MAX = 10000000 };
 /* Keys that could be taken for an id or for a path of another resource are refused. */
 bool agent_key_check(struct edit *e, const struct field *f, struct db_value *v, json_object *in);
 
-/* The body: a key made from the name, the configured defaults, the description under its older names. */
+/* The body: a key made from the name, and the configured defaults. */
 bool agent_input(struct edit *e);
 /* The merged record: its description, status and workspace. */
 bool agent_check(struct edit *e);
-/* A new default agent takes the flag from the one before. */
+/* A new default agent takes the flag from the one before; the persona follows its agent. */
 bool agent_follow(struct edit *e);
 
 #endif

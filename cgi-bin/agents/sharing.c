@@ -6,15 +6,14 @@
 
 enum { ROLE_MAX = 20 };
 
-/* The agent of the path, when the caller owns it; NULL with a fault. */
-static const char *agent_owned(struct request *req, struct db *db, struct fault *f)
+const char *agent_owned(struct request *req, struct db *db, struct fault *f)
 {
     struct record agent;
     return resource_find(req, db, &agents, NULL, req->params[0], ACCESS_WRITE, &agent, f) ? record_text(&agent, "id")
                                                                                           : NULL;
 }
 
-bool share_open(struct edit *e)
+bool agent_open(struct edit *e)
 {
     e->view.parent = agent_owned(e->req, e->db, &e->change.fault);
     return e->view.parent != NULL;

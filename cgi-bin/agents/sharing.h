@@ -6,7 +6,10 @@
 
 extern const struct resource agents, shares;
 
-bool share_open(struct edit *e);
+/* The agent of the path, when the caller owns it; NULL with a fault. */
+const char *agent_owned(struct request *req, struct db *db, struct fault *f);
+/* The `open` of what belongs to an agent. */
+bool agent_open(struct edit *e);
 reply share_grant(struct request *req);  /* adds, or changes the role */
 reply share_revoke(struct request *req); /* fine when there was nothing */
 

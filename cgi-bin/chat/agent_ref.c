@@ -41,22 +41,51 @@ static bool access_free(struct request *req, const char *user)
     return !user || req->who.role == ROLE_OWNER;
 }
 
+/* What is kept of an agent for one who runs it. */
+struct resolved {
+    struct agent agent;
+    bool accessible;
+};
+
+struct resolving {
+    struct request *req;
+    const char *ref, *user; /* NULL: the default agent; access is free */
+};
+
+static enum db_rc resolve(void *ctx, struct arena *a, void **value)
+{
+    const struct resolving *in = ctx;
+    const char *tenant = in->req->who.tenant_id;
+    struct resolved *r = ARENA_NEW(a, struct resolved);
+    struct db *db = req_db(in->req);
+    if (!db)
+        return DB_ERROR;
+    enum db_rc rc = in->ref ? agent_find(db, a, tenant, in->ref, &r->agent) : agent_default(db, a, tenant, &r->agent);
+    enum db_rc access = rc == DB_ROW && in->user ? agent_accessible(db, &r->agent, in->user) : DB_ROW;
+    req_db_done(in->req, db);
+    r->accessible = access == DB_ROW;
+    *value = r;
+    return access == DB_ROW || access == DB_OK ? rc : access;
+}
+
 bool agent_resolve(struct request *req, const struct agent_ref *ref, const char *user, struct agent *out,
                    struct fault *f)
 {
     if (ref->text && !uuid_parse(ref->text, NULL) && !slug_valid(ref->text))
         return fault_set(f, FAULT_INVALID, MSG_invalid_id, ref->param, "agent", NULL);
-    struct db *db = req_db(req);
-    enum db_rc rc = ref->text ? agent_find(db, req->arena, req->who.tenant_id, ref->text, out)
-                              : agent_default(db, req->arena, req->who.tenant_id, out);
-    enum db_rc access = rc == DB_ROW && !access_free(req, user) ? agent_accessible(db, out, user) : DB_ROW;
-    req_db_done(req, db);
+    struct resolving in = {req, ref->text, access_free(req, user) ? NULL : user};
+    const char *key = arena_printf(req->arena, "agent %s %s %s%s", req->who.tenant_id, ref->text ? ref->text : "",
+                                   in.user ? "of " : "", in.user ? in.user : "");
+    void *found = NULL;
+    enum db_rc rc = memo_get(chat_of(req)->engine->memo, req->arena, key, strlen(key), resolve, &in, &found);
     if (rc == DB_OK)
         return fault_set(f, FAULT_NOT_FOUND, MSG_not_found, ref->param, "agent", ref->text ? ref->text : "default");
-    if (rc != DB_ROW || (access != DB_ROW && access != DB_OK))
+    if (rc != DB_ROW)
         return fault_set(f, FAULT_UNAVAILABLE, MSG_unavailable, NULL, NULL, NULL);
-    if (access != DB_ROW)
+    const struct resolved *r = found;
+    if (!r->accessible)
         return fault_set(f, FAULT_FORBIDDEN, MSG_no_access, NULL, "agent", NULL);
+    *out = r->agent;
     return true;
 }
 

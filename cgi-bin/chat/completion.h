@@ -27,5 +27,7 @@ bool completion_parse(struct request *req, struct completion *c, struct fault *f
 /* session_ref.c: which session, or the prefix of a new one (03 §1.6); in->user is set. */
 bool session_choose(struct request *req, const struct completion *c, const struct agent *agent, struct run_input *in,
                     struct fault *f);
+/* A session key as a header value: ASCII, and ready for the path /v1/sessions/{key}. */
+const char *session_key_encode(struct arena *a, const char *key);
 
 #endif

@@ -308,7 +308,7 @@ static void announce_kept(struct call *call)
     bool found = run_find(db, req->arena, req->who.tenant_id, call->kept.run_id, &row) == DB_ROW;
     req_db_done(req, db);
     if (found && row.session_key)
-        reply_header(req, "X-GoClaw-Session-Key", row.session_key);
+        reply_header(req, "X-GoClaw-Session-Key", session_key_encode(req->arena, row.session_key));
     if (found && row.agent_id)
         reply_header(req, "X-GoClaw-Agent-Id", row.agent_id);
 }
@@ -338,7 +338,7 @@ static void announce(struct call *call)
 {
     struct request *req = call->req;
     reply_header(req, "X-GoClaw-Run-Id", call->run->id);
-    reply_header(req, "X-GoClaw-Session-Key", call->run->session_key);
+    reply_header(req, "X-GoClaw-Session-Key", session_key_encode(req->arena, call->run->session_key));
     reply_header(req, "X-GoClaw-Agent-Id", call->agent.id);
 }
 
@@ -372,14 +372,17 @@ static reply run_it(struct call *call, const struct run_input *in)
     bool watched = !keeps_running(req) && chat_of(req)->gone &&
                    gone_add(chat_of(req)->gone, req_client_fd(req), &call->run->cancel);
     req->admitted = run_admit(call->run, &f);
-    announce(call);
     if (req->admitted) {
-        if (call->c.stream)
+        if (call->c.stream) {
+            announce(call);
             stream_begin(call);
+        }
         run_execute(call->run, &call->result);
     } else {
         kept_drop(req, &call->kept, call->run->id);
     }
+    if (!call->c.stream || !req->admitted)
+        announce(call); /* now the session has its final key */
     if (watched)
         gone_remove(chat_of(req)->gone, req_client_fd(req));
     run_release(call->run);

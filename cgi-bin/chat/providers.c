@@ -62,7 +62,7 @@ static bool find(struct request *req, struct provider *row, reply *done)
         return false;
     }
     struct db *db = req_db(req);
-    enum db_rc rc = provider_by_id(db, req->arena, req->who.tenant_id, id, row);
+    enum db_rc rc = provider_lookup_id(db, req->arena, req->gw->config, req->who.tenant_id, id, row);
     req_db_done(req, db);
     if (rc == DB_ROW)
         return true;

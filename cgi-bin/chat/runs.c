@@ -1,9 +1,11 @@
 /* Runs over HTTP, and /ready (contract 00-decisions): what is running, what ran, and the button that stops it. */
 #include "chat/chat.h"
+#include "base/clock.h"
+#include "store/cancels.h"
 #include "store/runs.h"
 #include "web/query.h"
 
-enum { CANCEL_WAIT_MS = 3000, BACKLOG_MAX = 20000 };
+enum { CANCEL_WAIT_MS = 3000, LOOK_EVERY_MS = 100, BACKLOG_MAX = 20000 };
 
 static void write_run(struct request *req, const struct run_row *row)
 {
@@ -20,6 +22,17 @@ static void write_run(struct request *req, const struct run_row *row)
     jw_kstr(w, "started_at", row->started_at);
     jw_kstr(w, "ended_at", row->ended_at);
     jw_kopt(w, "error", row->error);
+}
+
+static void write_runs(struct request *req, const char *name, const struct run_row *rows, size_t n)
+{
+    jw_karr(&req->w, name);
+    for (size_t i = 0; i < n; i++) {
+        jw_obj(&req->w);
+        write_run(req, &rows[i]);
+        jw_obj_end(&req->w);
+    }
+    jw_arr_end(&req->w);
 }
 
 /* Below admin only one's own runs. */
@@ -42,13 +55,9 @@ reply runs_list(struct request *req)
     if (rc != DB_OK)
         return reply_db(req, rc);
     jw_obj(&req->w);
-    jw_karr(&req->w, "runs");
-    for (size_t i = 0; i < n; i++) {
-        jw_obj(&req->w);
-        write_run(req, &rows[i]);
-        jw_obj_end(&req->w);
-    }
-    jw_arr_end(&req->w);
+    write_runs(req, "runs", rows, n);
+    if (req->gw->config->list_payload_alias)
+        write_runs(req, "payload", rows, n);
     query_page_end(req, total, capped, limit, offset);
     jw_obj_end(&req->w);
     return reply_json(req, 200);
@@ -91,17 +100,48 @@ reply runs_get(struct request *req)
     return find(req, &row, &done) ? answer(req, &row, false) : done;
 }
 
+static enum db_rc mark_job(struct db *db, void *arg)
+{
+    const struct run_row *row = arg;
+    return cancel_mark_run(db, row->tenant_id, row->id);
+}
+
+static bool running(const struct run_row *row)
+{
+    return strcmp(row->status, "running") == 0;
+}
+
+/* The run of another process: a mark that its owner sees within a second, and a look at its row until it has ended.
+ * false: answered. */
+static bool cancel_elsewhere(struct request *req, struct run_row *row, reply *done)
+{
+    struct db *db = req->gw->writer ? NULL : req_db(req);
+    enum db_rc rc = writer_run(req->gw->writer, db, mark_job, row);
+    req_db_done(req, db);
+    if (rc != DB_OK) {
+        *done = reply_db(req, rc);
+        return false;
+    }
+    for (int64_t until = clock_mono_ms() + CANCEL_WAIT_MS; running(row) && clock_mono_ms() < until;) {
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_EVERY_MS * 1000000L}, NULL);
+        if (!find(req, row, done))
+            return false;
+    }
+    return true;
+}
+
 reply runs_cancel(struct request *req)
 {
     struct run_row row;
     reply done;
     if (!find(req, &row, &done))
         return done;
-    if (strcmp(row.status, "running") == 0) {
-        engine_cancel(chat_of(req)->engine, req->who.tenant_id, row.id, CANCEL_WAIT_MS);
-        if (!find(req, &row, &done))
-            return done;
-    }
+    if (!running(&row))
+        return answer(req, &row, true);
+    struct engine *e = chat_of(req)->engine;
+    bool here = engine_cancel(e, req->who.tenant_id, row.id, CANCEL_WAIT_MS) == ENGINE_CANCEL_FIRED;
+    if (here ? !find(req, &row, &done) : !cancel_elsewhere(req, &row, &done))
+        return done;
     return answer(req, &row, true);
 }
 

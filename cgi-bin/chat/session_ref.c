@@ -2,6 +2,7 @@
 #include "base/utf8.h"
 #include "chat/completion.h"
 #include "store/sessions.h"
+#include "web/percent.h"
 #include "web/reply.h"
 
 enum { SESSION_NAME_MAX = 200, SESSION_KEY_MAX = 500 };
@@ -19,14 +20,39 @@ static bool is_text(const char *s)
     return true;
 }
 
+/* Header values are ASCII for most clients, so a name stands there percent-encoded, as it would in a path; what is
+ * sent as it is, is taken as it is. NULL: malformed. */
+static const char *header_decode(struct arena *a, const char *s)
+{
+    size_t n = strlen(s);
+    char *text = arena_strndup(a, s, n);
+    return percent_decode(text, n, false, &n) && strlen(text) == n ? text : NULL;
+}
+
+const char *session_key_encode(struct arena *a, const char *key)
+{
+    struct buf *out = buf_new(a, 16 * SESSION_KEY_MAX);
+    for (size_t n; *key; key += n) {
+        n = strcspn(key, "/");
+        percent_encode_path(out, arena_strndup(a, key, n));
+        for (; key[n] == '/'; n++)
+            buf_adds(out, "%2F");
+    }
+    return buf_str(out);
+}
+
 /* The session that was asked for by name. */
 static bool named(struct request *req, const struct completion *c, const char *agent_key, struct run_input *in,
                   struct fault *f)
 {
     const char *s = c->session, *wrong = NULL;
     const char *prefix = arena_printf(req->arena, "agent:%s:", agent_key);
-    bool full = strncmp(s, "agent:", 6) == 0;
-    if (!is_text(s))
+    if (strncmp(c->session_param, "X-", 2) == 0)
+        s = header_decode(req->arena, s);
+    bool full = s && strncmp(s, "agent:", 6) == 0;
+    if (!s)
+        wrong = "percent-encoded text";
+    else if (!is_text(s))
         wrong = "valid text without control characters";
     else if (strlen(s) > (full ? SESSION_KEY_MAX : SESSION_NAME_MAX))
         wrong = full ? "at most 500 bytes" : "at most 200 bytes";
@@ -36,6 +62,11 @@ static bool named(struct request *req, const struct completion *c, const char *a
         return fault_set(f, FAULT_INVALID, MSG_must_be, c->session_param, c->session_param, wrong);
     in->session_key = full ? s : arena_printf(req->arena, "%shttp:direct:%s", prefix, s);
     return true;
+}
+
+static bool unknown_call(struct fault *f, const char *call_id)
+{
+    return fault_set(f, FAULT_INVALID, MSG_unknown_tool_call, "messages", call_id, NULL);
 }
 
 /* Results of tool calls belong to the session that made the calls; a session that was named must be that one. */
@@ -50,8 +81,18 @@ static bool of_tool_call(struct request *req, const char *call_id, struct run_in
         return false;
     }
     if (rc == DB_OK || (in->session_key && strcmp(in->session_key, key) != 0))
-        return fault_set(f, FAULT_INVALID, MSG_unknown_tool_call, "messages", call_id, NULL);
+        return unknown_call(f, call_id);
     in->session_key = key;
+    return true;
+}
+
+/* Each result answers a call of its own. */
+static bool named_once(const struct completion *c, struct fault *f)
+{
+    for (size_t i = 1; i < c->tool_result_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(c->tool_results[i].tool_call_id, c->tool_results[k].tool_call_id) == 0)
+                return unknown_call(f, c->tool_results[i].tool_call_id);
     return true;
 }
 
@@ -61,5 +102,8 @@ bool session_choose(struct request *req, const struct completion *c, const struc
     in->session_prefix = arena_printf(req->arena, "agent:%s:http-%s-", agent->agent_key, in->user);
     if (c->session && !named(req, c, agent->agent_key, in, f))
         return false;
-    return !c->tool_result_count || of_tool_call(req, c->tool_results[0].tool_call_id, in, f);
+    for (size_t i = 0; i < c->tool_result_count; i++)
+        if (!of_tool_call(req, c->tool_results[i].tool_call_id, in, f))
+            return false;
+    return named_once(c, f);
 }

@@ -1,6 +1,7 @@
 /* API keys (contract 01 §1.4, §7). Nobody makes a key that may do more than he may himself: only the owner role
  * chooses a tenant or none, and whoever is bound to a user makes keys of that user. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "keys/keys.h"
 #include "store/keys.h"
 #include "store/tenants.h"
@@ -8,38 +9,25 @@
 
 enum { LIFETIME_MAX = 10 * 365 * 24 * 3600 }; /* seconds */
 
-static const char *const scopes[] = {"operator.admin", "operator.write", "operator.approvals", "operator.pairing",
-                                     "operator.read"};
-enum { SCOPES = sizeof scopes / sizeof *scopes };
+#define SCOPES "operator.admin|operator.write|operator.approvals|operator.pairing|operator.read"
 
 /* ---- fields ---- */
-
-static int scope_number(json_object *item)
-{
-    for (int i = 0; i < SCOPES; i++)
-        if (strcmp(json_object_get_string(item), scopes[i]) == 0)
-            return i;
-    return -1;
-}
 
 /* The order stays, what is named twice stands once. */
 static bool scopes_check(struct edit *e, const struct field *f, struct db_value *v, json_object *in)
 {
     struct buf *text = buf_new(e->req->arena, 4096);
     struct jsonw w;
-    bool taken[SCOPES] = {false};
-    if (json_object_array_length(in) == 0)
-        return edit_refuse(e, FAULT_INVALID, MSG_required, f->name, f->name, NULL);
+    (void)f;
     jw_init(&w, text);
     jw_arr(&w);
     for (size_t i = 0; i < json_object_array_length(in); i++) {
-        int n = scope_number(json_object_array_get_idx(in, i));
-        if (n < 0)
-            return edit_refuse(e, FAULT_INVALID, MSG_must_be_one_of, f->name, f->name,
-                               "operator.admin, operator.write, operator.approvals, operator.pairing, operator.read");
-        if (!taken[n])
-            jw_str(&w, scopes[n]);
-        taken[n] = true;
+        const char *scope = json_object_get_string(json_object_array_get_idx(in, i));
+        size_t k = 0;
+        while (strcmp(json_object_get_string(json_object_array_get_idx(in, k)), scope) != 0)
+            k++;
+        if (k == i)
+            jw_str(&w, scope);
     }
     jw_arr_end(&w);
     v->text = buf_str(text);
@@ -60,18 +48,27 @@ static const struct field fields[] = {
     {.name = "name", .kind = FIELD_TEXT, .flags = FIELD_REQUIRED | FIELD_TRIM, .max = 100, .doc = "For people"},
     {.name = "prefix", .kind = FIELD_TEXT, .flags = FIELD_READ_ONLY, .doc = "First 8 digits after goclaw_"},
     {.name = "key_hash", .kind = FIELD_TEXT, .flags = FIELD_READ_ONLY | FIELD_HIDDEN, .doc = "SHA-256 of the key"},
-    {.name = "scopes", .kind = FIELD_TEXTS, .flags = FIELD_REQUIRED, .check = scopes_check,
-     .doc = "operator.admin, operator.write, operator.approvals, operator.pairing, operator.read"},
+    {.name = "scopes", .kind = FIELD_TEXTS, .flags = FIELD_REQUIRED, .values = SCOPES, .check = scopes_check,
+     .doc = "What the key may do; the widest scope counts"},
     {.name = "owner_id", .kind = FIELD_USER, .flags = FIELD_NULLABLE | FIELD_NO_NULL | FIELD_OMIT,
      .doc = "The user every call with this key acts for"},
     {.name = "expires_at", .kind = FIELD_TIME, .flags = FIELD_READ_ONLY | FIELD_NULLABLE,
-     .doc = "When it stops working; made from expires_in, seconds, at most ten years"},
+     .doc = "When it stops working; made from expires_in"},
     {.name = "last_used_at", .kind = FIELD_TIME, .flags = FIELD_READ_ONLY | FIELD_NULLABLE,
      .doc = "Last use, noted once a minute"},
     {.name = "revoked", .kind = FIELD_BOOL, .flags = FIELD_READ_ONLY, .doc = "Whether it was taken back"},
     {.name = "created_by", .kind = FIELD_TEXT, .flags = FIELD_CALLER, .doc = "The user who made it"},
     FIELD_ROW_CREATED,
     FIELD_ROW_UPDATED,
+};
+
+static const struct field inputs[] = {
+    {.name = "expires_in", .kind = FIELD_INTEGER, .flags = FIELD_CREATE_ONLY, .max = LIFETIME_MAX,
+     .doc = "Seconds until it stops working; 0 is never"},
+};
+
+static const struct field once[] = {
+    {.name = "key", .kind = FIELD_TEXT, .doc = "The key itself: goclaw_ and 32 digits"},
 };
 
 /* ---- whose keys ---- */
@@ -110,35 +107,26 @@ static bool tenant_choose(struct edit *e)
     if (rc == DB_OK)
         return edit_refuse(e, FAULT_NOT_FOUND, MSG_tenant_not_found, "tenant_id", named, NULL);
     if (rc != DB_ROW)
-        fault_db(e->req, rc, &e->change.fault);
-    else
-        edit_set_text(e, "tenant_id", t.id);
-    return rc == DB_ROW;
+        return edit_failed(e, rc);
+    edit_set_text(e, "tenant_id", t.id);
+    return true;
 }
 
-static bool lifetime_read(struct edit *e)
+static void lifetime_set(struct edit *e)
 {
-    json_object *in = json_get(e->body, "expires_in");
-    int64_t seconds = in != NULL ? json_object_get_int64(in) : 0;
-    if (in != NULL && !json_object_is_type(in, json_type_int))
-        return edit_refuse(e, FAULT_INVALID, MSG_must_be_integer, "expires_in", "expires_in", NULL);
-    if (seconds < 0 || seconds > LIFETIME_MAX) {
-        edit_refuse(e, FAULT_INVALID, MSG_must_be_between, "expires_in", "expires_in", "0");
-        e->change.fault.args[2] = "315360000";
-        return false;
-    }
+    int64_t seconds = json_int(e->body, "expires_in", 0);
     if (seconds == 0)
-        return true;
+        return;
     char *at = arena_alloc(e->req->arena, TIME_TEXT_SIZE);
     time_format(clock_ms() + seconds * 1000, at);
     edit_set_text(e, "expires_at", at);
-    return true;
 }
 
 static bool keys_before_write(struct edit *e)
 {
-    if (!lifetime_read(e) || !tenant_choose(e))
+    if (!tenant_choose(e))
         return false;
+    lifetime_set(e);
     struct api_key_text *key = ARENA_NEW(e->req->arena, struct api_key_text);
     key_make(key);
     edit_set_text(e, "prefix", key->prefix);
@@ -162,6 +150,10 @@ const struct resource api_keys = {
     .made = RESOURCE_MADE,
     .fields = fields,
     .field_count = sizeof fields / sizeof *fields,
+    .inputs = inputs,
+    .input_count = sizeof inputs / sizeof *inputs,
+    .once = once,
+    .once_count = sizeof once / sizeof *once,
     .order = "created_at DESC",
     .no_tenant = true,
     .visible_sql = "t.tenant_id = ?2",
@@ -179,14 +171,25 @@ struct revocation {
     char id[UUID_SIZE];
 };
 
+/* A key of somebody else is hidden from the caller, not from the log. */
+static void revoke_forbidden(struct revocation *r, struct request *req, struct db *db)
+{
+    bool revoked;
+    if (managed_tenant(req) != NULL && key_look(db, r->id, NULL, &revoked) == DB_ROW)
+        log_event(LOG_WARN, 3221, "security.api_key_revoke_forbidden", LOG_S, "request_id", req->id, LOG_S, "tenant",
+                  req->who.tenant_id, LOG_S, "key", r->id, LOG_END);
+}
+
 /* DB_ROW: the caller may revoke it. Otherwise the fault is set. */
 static enum db_rc revocable(struct revocation *r, struct request *req, struct db *db, bool *revoked)
 {
     enum db_rc rc = db != NULL ? key_look(db, r->id, managed_tenant(req), revoked) : DB_BUSY;
-    if (rc == DB_OK)
+    if (rc == DB_OK) {
+        revoke_forbidden(r, req, db);
         change_refuse(&r->change, FAULT_NOT_FOUND, MSG_not_found, "id", api_keys.noun, req->params[0]);
-    else if (rc != DB_ROW)
+    } else if (rc != DB_ROW) {
         fault_db(req, rc, &r->change.fault);
+    }
     return rc;
 }
 

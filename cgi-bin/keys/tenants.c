@@ -8,12 +8,6 @@
 
 enum { NOTES_MAX = 64 * 1024 };
 
-static bool db_failed(struct edit *e, enum db_rc rc)
-{
-    fault_db(e->req, rc, &e->change.fault);
-    return false;
-}
-
 /* ---- tenants ---- */
 
 static bool slug_check(struct edit *e, const struct field *f, struct db_value *v, json_object *in)
@@ -58,7 +52,7 @@ static bool tenants_before_write(struct edit *e)
     if (strcmp(status, "archived") != 0)
         return edit_refuse(e, FAULT_STATE, MSG_tenant_not_archived, NULL, NULL, NULL);
     enum db_rc rc = tenant_rows_delete(e->db, e->id);
-    return rc == DB_OK || db_failed(e, rc);
+    return rc == DB_OK || edit_failed(e, rc);
 }
 
 static bool tenants_after_write(struct edit *e)
@@ -133,7 +127,7 @@ static bool users_before_write(struct edit *e)
         return true;
     enum db_rc rc = tenant_member_take(e->db, e->req->arena, e->view.parent, edit_text(e, "user_id"), before);
     if (rc != DB_ROW)
-        return rc == DB_OK || db_failed(e, rc);
+        return rc == DB_OK || edit_failed(e, rc);
     e->id = before->id;
     e->state = before;
     return true;
@@ -144,7 +138,7 @@ static bool users_after_write(struct edit *e)
     e->change.action = e->action == EDIT_DELETE ? "tenant.user.removed" : "tenant.user.added";
     e->change.entity_id = e->view.parent;
     enum db_rc rc = e->state != NULL ? tenant_member_since(e->db, e->state) : DB_OK;
-    return rc == DB_OK || db_failed(e, rc);
+    return rc == DB_OK || edit_failed(e, rc);
 }
 
 const struct resource tenant_users = {

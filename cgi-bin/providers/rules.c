@@ -86,10 +86,8 @@ static bool check_address(struct edit *e, const char *type)
 static bool take_default_model(struct edit *e)
 {
     json_object *model = json_get(e->body, "default_model");
-    if (!model || e->action == EDIT_DELETE)
+    if (!model)
         return true;
-    if (!json_object_is_type(model, json_type_string))
-        return edit_refuse(e, FAULT_INVALID, MSG_must_be_string, "default_model", "default_model", NULL);
     json_object *settings = edit_json(e, "settings");
     json_object_object_add(settings, "default_model", json_object_get(model));
     edit_set_json(e, "settings", settings);
@@ -116,7 +114,7 @@ static bool check_single(struct edit *e, const char *type)
         return true;
     enum db_rc rc = provider_type_taken(e->db, e->req->who.tenant_id, type, e->id, &taken);
     if (rc != DB_OK)
-        return edit_refuse(e, FAULT_UNAVAILABLE, MSG_unavailable, NULL, NULL, NULL);
+        return edit_failed(e, rc);
     return taken ? edit_refuse(e, FAULT_EXISTS, MSG_already_exists, "provider_type", "provider", type) : true;
 }
 

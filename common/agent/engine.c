@@ -5,15 +5,16 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/cancels.h"
 #include "store/changes.h"
 #include "store/keys.h"
 #include "store/runs.h"
 
 enum { WORKERS_AT_ONCE = 256, PRUNE_AT_ONCE = 500, ANSWER_TTL_MS = 24 * 3600 * 1000,
-       UNSAVED_GRACE_MS = 5 * 60 * 1000 };
+       UNSAVED_GRACE_MS = 5 * 60 * 1000, PRUNE_EVERY_MS = 10 * 60 * 1000, PRUNE_ROUNDS = 20 };
 
 struct engine *engine_start(const struct config *config, struct db *db, struct db_pool *pool, struct writer *writer,
-                            char *err, size_t errsize)
+                            struct memo *memo, char *err, size_t errsize)
 {
     struct engine *e = calloc(1, sizeof *e);
     if (!e) {
@@ -24,6 +25,8 @@ struct engine *engine_start(const struct config *config, struct db *db, struct d
     e->db = db;
     e->pool = pool;
     e->writer = writer;
+    e->memo = memo;
+    random_bytes(&e->next_tail, sizeof e->next_tail);
     pthread_mutex_init(&e->lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -47,11 +50,23 @@ void engine_stop(struct engine *e)
 {
     if (!e)
         return;
+    /* What the writer still has of ours ends in our memory. */
+    while (atomic_load(&e->pruning) || atomic_load(&e->sweeps) > 0)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     queue_free(e->queue);
     locks_close(e->locks);
     pthread_cond_destroy(&e->ended);
     pthread_mutex_destroy(&e->lock);
     free(e);
+}
+
+void engine_run_id(struct engine *e, char out[UUID_SIZE])
+{
+    enum { TAIL = 8 };
+    char tail[TAIL + 1];
+    uuid_new(out);
+    snprintf(tail, sizeof tail, "%08x", __atomic_fetch_add(&e->next_tail, 1, __ATOMIC_RELAXED));
+    memcpy(out + UUID_LEN - TAIL, tail, TAIL);
 }
 
 struct db *engine_db(struct engine *e)
@@ -97,6 +112,8 @@ void engine_phase(struct engine *e, struct live_run *r, const char *phase)
     pthread_mutex_lock(&e->lock);
     r->phase = phase;
     pthread_mutex_unlock(&e->lock);
+    if (!e->pool)
+        engine_marks(e);
 }
 
 void engine_note_unsaved(struct engine *e)
@@ -180,6 +197,7 @@ bool engine_has_body(struct engine *e, const char *answer_scope, const char *bod
 }
 
 struct sweep {
+    struct engine *engine;
     int64_t worker;
     char before[TIME_TEXT_SIZE], now[TIME_TEXT_SIZE];
     int64_t count;
@@ -206,23 +224,42 @@ static bool sweep_what(struct engine *e, struct sweep *s)
     return unsaved && s->worker == locks_worker(e->locks);
 }
 
+static void sweep_done(void *arg)
+{
+    struct sweep *s = arg;
+    if (s->count > 0)
+        log_event(LOG_WARN, 5001, "runs.interrupted", LOG_I, "count", s->count, LOG_I, "worker", s->worker, LOG_END);
+    atomic_fetch_sub(&s->engine->sweeps, 1);
+    free(s);
+}
+
+static void sweep_worker(struct engine *e, int64_t worker)
+{
+    struct sweep *s = calloc(1, sizeof *s);
+    if (!s)
+        return;
+    s->engine = e;
+    s->worker = worker;
+    if (!sweep_what(e, s)) {
+        free(s);
+        return;
+    }
+    time_format(clock_ms(), s->now);
+    atomic_fetch_add(&e->sweeps, 1);
+    writer_post(e->writer, e->db, sweep_job, s, sweep_done);
+}
+
 void engine_sweep(struct engine *e)
 {
     int64_t workers[WORKERS_AT_ONCE];
     size_t n = 0;
-    struct db *db = engine_db(e);
+    struct db *db = atomic_load(&e->sweeps) == 0 ? engine_db(e) : NULL;
     if (!db)
         return;
     enum db_rc rc = traces_running_workers(db, workers, WORKERS_AT_ONCE, &n);
     engine_db_done(e, db);
-    for (size_t i = 0; rc == DB_OK && i < n; i++) {
-        struct sweep s = {.worker = workers[i]};
-        if (!sweep_what(e, &s))
-            continue;
-        time_format(clock_ms(), s.now);
-        if (writer_run(e->writer, e->db, sweep_job, &s) == DB_OK && s.count > 0)
-            log_event(LOG_WARN, 5001, "runs.interrupted", LOG_I, "count", s.count, LOG_I, "worker", s.worker, LOG_END);
-    }
+    for (size_t i = 0; rc == DB_OK && i < n; i++)
+        sweep_worker(e, workers[i]);
 }
 
 /* The first live run of a tenant after the id `last`, in the order of tenant ids; "" when there is none. */
@@ -274,6 +311,7 @@ void engine_tenants(struct engine *e)
 }
 
 struct prune {
+    struct engine *engine;
     char traces_before[TIME_TEXT_SIZE], answers_before[TIME_TEXT_SIZE];
     bool traces, more;
     int64_t count;
@@ -282,24 +320,54 @@ struct prune {
 static enum db_rc prune_job(struct db *db, void *arg)
 {
     struct prune *p = arg;
-    int64_t answers = 0, traces = 0;
+    int64_t answers = 0, traces = 0, marks = 0;
     enum db_rc rc = answers_prune(db, p->answers_before, PRUNE_AT_ONCE, &answers);
     if (rc == DB_OK && p->traces)
         rc = traces_prune(db, p->traces_before, PRUNE_AT_ONCE, &traces);
+    if (rc == DB_OK)
+        rc = cancel_marks_prune(db, &marks);
     p->count = answers + traces;
-    p->more = answers == PRUNE_AT_ONCE || traces == PRUNE_AT_ONCE;
+    p->more = rc == DB_OK && (answers == PRUNE_AT_ONCE || traces == PRUNE_AT_ONCE);
     return rc;
 }
 
-bool engine_prune(struct engine *e)
+static void prune_done(void *arg)
 {
-    struct prune p = {.traces = e->config->retention_days > 0};
+    struct prune *p = arg;
+    if (p->count > 0)
+        log_event(LOG_INFO, 0, "retention.pruned", LOG_I, "count", p->count, LOG_END);
+    atomic_store(&p->engine->more, p->more);
+    atomic_store(&p->engine->pruning, false);
+    free(p);
+}
+
+void engine_prune(struct engine *e)
+{
+    if (atomic_exchange(&e->pruning, true))
+        return;
+    struct prune *p = calloc(1, sizeof *p);
+    if (!p) {
+        atomic_store(&e->pruning, false);
+        return;
+    }
     int64_t now = clock_ms();
-    time_format(now - ANSWER_TTL_MS, p.answers_before);
-    time_format(now - e->config->retention_days * 86400000, p.traces_before);
-    if (writer_run(e->writer, e->db, prune_job, &p) != DB_OK)
-        return false;
-    if (p.count > 0)
-        log_event(LOG_INFO, 0, "retention.pruned", LOG_I, "count", p.count, LOG_END);
-    return p.more;
+    p->engine = e;
+    p->traces = e->config->retention_days > 0;
+    time_format(now - ANSWER_TTL_MS, p->answers_before);
+    time_format(now - e->config->retention_days * 86400000, p->traces_before);
+    writer_post(e->writer, e->db, prune_job, p, prune_done);
+}
+
+bool engine_prune_more(struct engine *e)
+{
+    return atomic_load(&e->more);
+}
+
+void engine_prune_due(struct engine *e)
+{
+    if (!locks_due(e->locks, PRUNE_EVERY_MS))
+        return;
+    engine_prune(e);
+    for (int round = 1; round < PRUNE_ROUNDS && engine_prune_more(e); round++)
+        engine_prune(e);
 }

@@ -41,21 +41,31 @@ static void compile(void)
         if (!compiled[i])
             log_event(LOG_ERROR, 5201, "guard.pattern", LOG_S, "name", table[i].name, LOG_I, "error", (int64_t)error,
                       LOG_END);
+        else
+            pcre2_jit_compile(compiled[i], PCRE2_JIT_COMPLETE); /* where that is not allowed it is interpreted */
     }
+}
+
+/* The text came through the JSON gate: it is UTF-8. */
+static int match(const pcre2_code *code, const char *text, size_t n, pcre2_match_data *data)
+{
+    int rc = pcre2_match(code, (PCRE2_SPTR)text, n, 0, PCRE2_NO_UTF_CHECK, data, limits);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
+        rc = pcre2_match(code, (PCRE2_SPTR)text, n, 0, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, limits);
+    return rc;
 }
 
 const char *guard_scan(struct arena *a, const char *text)
 {
     pthread_once(&once, compile);
     struct buf *names = buf_new(a, NAMES_MAX);
-    for (size_t i = 0; i < PATTERNS; i++) {
-        pcre2_match_data *data = compiled[i] ? pcre2_match_data_create(1, NULL) : NULL;
-        if (!data)
-            continue;
-        int rc = pcre2_match(compiled[i], (PCRE2_SPTR)text, strlen(text), 0, 0, data, limits);
-        pcre2_match_data_free(data);
+    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+    size_t n = strlen(text);
+    for (size_t i = 0; data && i < PATTERNS; i++) {
+        int rc = compiled[i] ? match(compiled[i], text, n, data) : PCRE2_ERROR_NOMATCH;
         if (rc >= 0 || rc == PCRE2_ERROR_MATCHLIMIT)
             buf_addf(names, "%s%s", names->len ? ", " : "", table[i].name);
     }
+    pcre2_match_data_free(data);
     return names->len ? buf_str(names) : NULL;
 }

@@ -114,6 +114,19 @@ static int64_t text_chars(const char *s)
     return s == NULL ? 0 : (int64_t)utf8_count(s, strlen(s));
 }
 
+static int64_t text_bytes(const char *s)
+{
+    return s == NULL ? 0 : (int64_t)strlen(s);
+}
+
+static int64_t message_bytes(const struct llm_message *m)
+{
+    int64_t bytes = text_bytes(m->text);
+    for (size_t i = 0; i < m->tool_call_count; i++)
+        bytes += text_bytes(m->tool_calls[i].name) + text_bytes(m->tool_calls[i].arguments);
+    return bytes;
+}
+
 static int64_t message_chars(const struct llm_message *m)
 {
     int64_t chars = text_chars(m->text);
@@ -164,6 +177,11 @@ void history_prune(struct arena *a, struct llm_message *m, size_t n, int64_t win
         return;
     double limit = (double)window * CHARS_PER_TOKEN;
     int64_t total = 0;
+    for (size_t i = 0; i < n; i++)
+        total += message_bytes(&m[i]);
+    if ((double)total < limit * SOFT_TRIM_RATIO)
+        return; /* there are never more characters than bytes */
+    total = 0;
     for (size_t i = 0; i < n; i++)
         total += message_chars(&m[i]);
     if ((double)total < limit * SOFT_TRIM_RATIO)

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/id.h"
 
@@ -114,4 +115,13 @@ bool locks_session_try(struct locks *l, const char *tenant_id, const char *sessi
 void locks_session_release(struct locks *l, const char *tenant_id, const char *session_key)
 {
     range_lock(l->fd, session_offset(tenant_id, session_key), F_UNLCK);
+}
+
+bool locks_due(struct locks *l, int64_t every_ms)
+{
+    struct stat st;
+    if (fstat(l->fd, &st) != 0)
+        return false;
+    int64_t then = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000, now = clock_ms();
+    return (now - then >= every_ms || then > now) && futimens(l->fd, NULL) == 0;
 }

@@ -25,4 +25,8 @@ bool locks_worker_alive(struct locks *l, int64_t worker);
 bool locks_session_try(struct locks *l, const char *tenant_id, const char *session_key);
 void locks_session_release(struct locks *l, const char *tenant_id, const char *session_key);
 
+/* Is something due that the processes of a home do once every so many ms? true for the first that asks; the file's
+ * time of modification remembers it. */
+bool locks_due(struct locks *l, int64_t every_ms);
+
 #endif

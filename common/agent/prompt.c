@@ -15,7 +15,7 @@ struct prompt {
     struct arena *arena;
     struct buf *out;
     bool predefined, minimal, group;
-    bool bootstrap;  /* BOOTSTRAP.md is there */
+    bool bootstrap;  /* the first conversation */
     bool first_run;  /* open agent that is being set up */
     bool self_evolve;
     struct prompt_file *files;
@@ -314,7 +314,7 @@ char *prompt_build(struct arena *a, const struct prompt_input *in)
     p.predefined = in->agent->agent_type != NULL && strcmp(in->agent->agent_type, "predefined") == 0;
     p.minimal = is_minimal(in->session_key);
     p.group = strstr(session_rest(in->session_key), ":group:") != NULL;
-    p.bootstrap = prompt_has_file(in, "BOOTSTRAP.md");
+    p.bootstrap = prompt_onboards(in);
     p.first_run = p.bootstrap && !p.predefined;
     p.self_evolve = read_self_evolve(in->agent);
     p.files = prompt_files_pick(a, in, &p.file_count);

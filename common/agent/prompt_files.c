@@ -51,6 +51,16 @@ bool prompt_has_file(const struct prompt_input *in, const char *name)
     return false;
 }
 
+bool prompt_onboards(const struct prompt_input *in)
+{
+    static const char *const without[] = {"http", "wake", "cron", "delegate"};
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        if (in->channel != NULL && strcmp(in->channel, without[i]) == 0)
+            return false;
+    bool group = in->session_key != NULL && strstr(in->session_key, ":group:") != NULL;
+    return !group && prompt_has_file(in, "BOOTSTRAP.md");
+}
+
 static int compare_files(const void *a, const void *b)
 {
     const struct prompt_file *x = a, *y = b;
@@ -110,12 +120,13 @@ static bool is_heartbeat_session(const struct prompt_input *in)
 struct prompt_file *prompt_files_pick(struct arena *a, const struct prompt_input *in, size_t *count)
 {
     struct prompt_file *out = ARENA_ARRAY(a, struct prompt_file, in->file_count + 1);
-    bool first_run = prompt_has_file(in, "BOOTSTRAP.md");
+    bool first_run = prompt_onboards(in);
     size_t n = 0;
     for (size_t i = 0; i < in->file_count; i++) {
         const struct context_file *f = &in->files[i];
         struct prompt_file file = {f->name, f->content, rank_of(f->name)};
         bool skipped = f->content == NULL || *f->content == '\0' || (first_run && is_virtual(&file)) ||
+                       (strcmp(f->name, "BOOTSTRAP.md") == 0 && !first_run) ||
                        (strcmp(f->name, "HEARTBEAT.md") == 0 && !is_heartbeat_session(in));
         if (!skipped)
             out[n++] = file;

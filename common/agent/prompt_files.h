@@ -18,6 +18,8 @@ bool prompt_file_is_persona(const struct prompt_file *f);
 void prompt_file_write(struct buf *out, const struct prompt_file *f, bool predefined);
 /* Text that cannot close the wrapper around it. */
 void prompt_quote(struct buf *out, const char *text);
+/* Is this a first conversation (contract 02 §8.4)? There is a BOOTSTRAP.md, and a person on a channel to talk to. */
+bool prompt_onboards(const struct prompt_input *in);
 bool prompt_has_file(const struct prompt_input *in, const char *name);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef CLAWGATE_AGENT_PROVIDER_H
 #define CLAWGATE_AGENT_PROVIDER_H
 
-#include "base/config.h"
+#include "base/config_providers.h"
 #include "llm/llm.h"
 #include "store/agents.h"
 
@@ -14,6 +14,14 @@ enum provider_state {
     PROVIDER_KEY_LOST,    /* the stored key cannot be decrypted */
     PROVIDER_STATES
 };
+
+/* By name or by id: the tenant's stored one, else the one of the config file. DB_ROW found, DB_OK not. */
+enum db_rc provider_lookup(struct db *db, struct arena *a, const struct config *config, const char *tenant_id,
+                           const char *name, struct provider *out);
+enum db_rc provider_lookup_id(struct db *db, struct arena *a, const struct config *config, const char *tenant_id,
+                              const char *id, struct provider *out);
+/* A provider of the config file as if it were stored. */
+struct provider provider_of_config(const struct config_provider *p);
 
 /* Fills *out in every state, as far as it is known (api_key "" unless there is one in clear); strings live in the
  * arena or with the row. */

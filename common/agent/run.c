@@ -45,10 +45,9 @@ struct run *run_new(struct engine *e, struct arena *a, const struct run_input *i
     r->in = in;
     r->cost = -1;
     r->last_prompt_tokens = -1;
-    uuid_new(r->id);
+    engine_run_id(e, r->id);
     uuid_hex(r->id, r->hex);
     memcpy(r->trace_id, r->id, sizeof r->trace_id); /* a run has one trace: one id serves both */
-    uuid_new(r->root_span_id);
     r->started_ms = clock_ms();
     r->started_mono = clock_mono_ms();
     cancel_init(&r->cancel, r->started_mono + e->config->run_timeout_sec * 1000);
@@ -77,24 +76,46 @@ bool run_session_fits(struct run *r, const struct session *s, struct fault *f)
     return true;
 }
 
-/* The session as it is now: owner and agent must fit; a generated key must be free. Asked again once it is this
- * run's turn: until then somebody else may have made the session. */
-static bool admit_session(struct run *r, struct db *db, struct fault *f)
+const char *run_long_key(struct run *r)
 {
+    return arena_printf(r->arena, "%s%s", r->in->session_prefix, r->hex);
+}
+
+void run_use_key(struct run *r, const char *key)
+{
+    pthread_mutex_lock(&r->engine->lock);
+    r->session_key = r->live.session_key = key;
+    pthread_mutex_unlock(&r->engine->lock);
+}
+
+/* The session as it is now: owner and agent must fit; a generated key must be free. Asked again once it is this
+ * run's turn: until then somebody else may have made the session. A new session that nobody is told of before its end
+ * needs no look: it is made then, under a key that is free. */
+static bool admit_session(struct run *r, struct fault *f)
+{
+    r->key_open = r->new_session && !r->in->stream;
+    if (r->key_open)
+        return true;
+    struct db *db = engine_db(r->engine);
+    if (!db)
+        return fault_from_db(f, DB_ERROR);
     struct session s;
-    enum db_rc rc = session_find(db, r->arena, r->in->tenant_id, r->session_key, &s);
+    enum db_rc rc = r->new_session ? session_taken(db, r->in->tenant_id, r->session_key)
+                                   : session_find(db, r->arena, r->in->tenant_id, r->session_key, &s);
+    engine_db_done(r->engine, db);
     if (rc == DB_OK)
         return true;
     if (rc != DB_ROW)
         return fault_from_db(f, rc);
-    if (!r->new_session)
+    if (!r->new_session) {
+        r->session_id = s.id;
         return run_session_fits(r, &s, f);
-    r->session_key = arena_printf(r->arena, "%s%s", r->in->session_prefix, r->hex);
-    r->live.session_key = r->session_key;
+    }
+    run_use_key(r, run_long_key(r));
     return true;
 }
 
-static bool admit_budget(struct run *r, struct db *db, struct fault *f)
+static bool admit_budget(struct run *r, struct fault *f)
 {
     const struct agent *agent = r->in->agent;
     if (agent->budget_monthly_cents <= 0)
@@ -103,7 +124,9 @@ static bool admit_budget(struct run *r, struct db *db, struct fault *f)
     time_format(r->started_ms, month);
     memcpy(month + 8, "01T00:00:00.000Z", 17);
     int64_t spent = 0;
-    enum db_rc rc = agent_spent_cents(db, r->in->tenant_id, agent->id, month, &spent);
+    struct db *db = engine_db(r->engine);
+    enum db_rc rc = db ? agent_spent_cents(db, r->in->tenant_id, agent->id, month, &spent) : DB_ERROR;
+    engine_db_done(r->engine, db);
     if (rc != DB_ROW && rc != DB_OK)
         return fault_from_db(f, rc);
     if (spent >= agent->budget_monthly_cents)
@@ -125,24 +148,18 @@ static bool admit_input(struct run *r, struct fault *f)
     return block ? fault_set(f, FAULT_INVALID, MSG_injection_blocked, "messages", names, NULL) : true;
 }
 
-/* Everything that needs the database, on one connection. */
 static bool admit_checks(struct run *r, struct fault *f)
 {
     if (strcmp(r->in->agent->status, "active") != 0)
         return fault_set(f, FAULT_STATE, MSG_agent_not_active, NULL, NULL, NULL);
-    if (!setup_tools(r, f) || !admit_input(r, f))
-        return false;
-    struct db *db = engine_db(r->engine);
-    if (!db)
-        return fault_from_db(f, DB_ERROR);
-    bool ok = admit_session(r, db, f) && setup_provider(r, db, f) && admit_budget(r, db, f);
-    engine_db_done(r->engine, db);
-    return ok;
+    return setup_tools(r, f) && admit_input(r, f) && admit_session(r, f) && setup_provider(r, f) && admit_budget(r, f);
 }
 
 static void tick(void *ctx)
 {
     struct run *r = ctx;
+    if (!r->engine->pool)
+        engine_marks(r->engine);
     if (r->in->events && r->in->events->tick)
         r->in->events->tick(r->in->events->ctx);
 }

@@ -80,17 +80,17 @@ struct run {
     char id[UUID_SIZE];
     char hex[33];
     char trace_id[UUID_SIZE];
-    char root_span_id[UUID_SIZE];
     const char *session_key;
     const char *workspace;   /* of this agent and user; made when a tool first needs it */
     bool new_session;
+    bool key_open;          /* its key may still become the long one */
     bool admitted;
     int64_t started_ms;      /* wall clock */
     int64_t started_mono;
 
     struct llm_provider provider;
     const char *model;
-    const char *session_id;  /* NULL for a new session */
+    const char *session_id;  /* as it was when the run was admitted; NULL: there was none */
     int64_t context_start;
 
     const struct llm_tool *tools; /* own and client tools, own first */

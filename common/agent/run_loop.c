@@ -53,6 +53,8 @@ static void on_tick(void *ctx)
 {
     struct loop *l = ctx;
     const struct run_events *ev = l->run->in->events;
+    if (!l->run->engine->pool)
+        engine_marks(l->run->engine);
     if (ev && ev->tick)
         ev->tick(ev->ctx);
 }

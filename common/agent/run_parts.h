@@ -5,7 +5,7 @@
 #include "agent/run.h"
 
 /* run_setup.c: provider and model (step 15 of 03 §1.3), tools, and the messages the model will see. */
-bool setup_provider(struct run *r, struct db *db, struct fault *f);
+bool setup_provider(struct run *r, struct fault *f);
 bool setup_tools(struct run *r, struct fault *f);
 bool setup_messages(struct run *r, struct fault *f);
 
@@ -29,6 +29,9 @@ json_object *run_json(struct run *r, const char *text);
 void run_push(struct run *r, const struct llm_message *m);
 /* May this run go on in that session? Its user and agent must be the run's. */
 bool run_session_fits(struct run *r, const struct session *s, struct fault *f);
+/* The key a new session gets when its usual one is taken (03 §1.6), and taking it. */
+const char *run_long_key(struct run *r);
+void run_use_key(struct run *r, const char *key);
 bool fault_from_db(struct fault *f, enum db_rc rc);
 /* Why a fired token ended the run, as the fault for whoever still listens. */
 void fault_from_cancel(struct run *r, enum cancel_reason why, struct fault *f);

@@ -78,7 +78,7 @@ struct span *record_span(struct run *r, const char *type, const char *name)
     struct span *s = ARENA_NEW(r->arena, struct span);
     *s = (struct span){.id = new_id(r),
                        .trace_id = r->trace_id,
-                       .parent_span_id = r->root_span_id,
+                       .parent_span_id = r->trace_id,
                        .tenant_id = r->in->tenant_id,
                        .agent_id = r->in->agent->id,
                        .type = type,
@@ -214,7 +214,6 @@ void record_running_release(struct run *r)
 struct finish {
     struct run *run;
     struct trace trace;
-    struct span root;
     struct session_write session;
     struct usage_delta usage;
     struct kept_answer kept;
@@ -228,8 +227,6 @@ static enum db_rc write_session(struct db *db, struct finish *f)
 static enum db_rc write_trace(struct db *db, struct finish *f)
 {
     enum db_rc rc = trace_finish(db, &f->trace);
-    if (rc == DB_OK)
-        rc = span_insert(db, &f->root);
     for (size_t i = 0; rc == DB_OK && i < f->run->span_count; i++)
         rc = span_insert(db, &f->run->spans[i]);
     if (rc == DB_OK)
@@ -239,47 +236,44 @@ static enum db_rc write_trace(struct db *db, struct finish *f)
     return rc;
 }
 
-/* A run whose tenant was deleted meanwhile writes nothing any more. */
+struct tenant_look {
+    struct db *db;
+    const char *id;
+};
+
+static enum db_rc tenant_look(void *ctx, struct arena *a, void **value)
+{
+    const struct tenant_look *look = ctx;
+    struct tenant *t = ARENA_NEW(a, struct tenant);
+    *value = t;
+    return tenant_by_id(look->db, a, look->id, t);
+}
+
+/* A run whose tenant was deleted meanwhile writes nothing any more. Whoever would delete it must wait for this
+ * transaction, so a fresh copy tells the truth. */
 static bool tenant_gone(struct db *db, const struct run *r)
 {
-    struct tenant t;
-    return tenant_by_id(db, r->arena, r->in->tenant_id, &t) == DB_OK;
+    struct tenant_look look = {db, r->in->tenant_id};
+    const char *key = arena_printf(r->arena, "run in %s", look.id);
+    void *found = NULL;
+    return memo_get(r->engine->memo, r->arena, key, strlen(key), tenant_look, &look, &found) == DB_OK;
 }
 
 static enum db_rc finish_job(struct db *db, void *arg)
 {
-    const struct finish *f = arg;
+    struct finish *f = arg;
     if (tenant_gone(db, f->run))
         return DB_OK;
-    enum db_rc rc = write_session(db, arg);
-    return rc == DB_OK ? write_trace(db, arg) : rc;
+    enum db_rc rc = write_session(db, f);
+    f->trace.session_key = f->session.spared ? f->session.spare_key : f->session.key;
+    return rc == DB_OK ? write_trace(db, f) : rc;
 }
 
-/* The agent or session was deleted meanwhile: its messages have no home, the trace is kept (03 §6.5, 02 §3.6). */
+/* The session is another user's, who was faster to make it: the messages have no home, the trace is kept. */
 static enum db_rc trace_only_job(struct db *db, void *arg)
 {
     const struct finish *f = arg;
     return tenant_gone(db, f->run) ? DB_OK : write_trace(db, arg);
-}
-
-static void fill_root(struct run *r, struct finish *f, const char *span_status)
-{
-    f->root = (struct span){.id = r->root_span_id,
-                            .trace_id = r->trace_id,
-                            .tenant_id = r->in->tenant_id,
-                            .agent_id = r->in->agent->id,
-                            .type = "agent",
-                            .name = r->in->agent->agent_key,
-                            .status = span_status,
-                            .error = f->trace.error,
-                            .model = r->model,
-                            .provider = r->provider.name,
-                            .input_preview = f->trace.input_preview,
-                            .output_preview = f->trace.output_preview,
-                            .start_time = f->trace.start_time,
-                            .end_time = f->trace.end_time,
-                            .duration_ms = f->trace.duration_ms,
-                            .cost = -1};
 }
 
 static const char *error_text(struct run *r, const struct run_result *result)
@@ -304,6 +298,8 @@ static void fill_trace(struct run *r, struct finish *f, const struct run_result 
     f->trace.error = error_text(r, result);
     f->trace.output_preview = text_preview(r->arena, result->content,
                                            r->engine->config->trace_verbose ? PREVIEW_VERBOSE : PREVIEW);
+    f->trace.model = r->model;
+    f->trace.provider = r->provider.name;
     f->trace.end_time = now_text(r);
     f->trace.duration_ms = clock_mono_ms() - r->started_mono;
     f->trace.span_count = (int64_t)r->span_count + 1;
@@ -348,9 +344,10 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
     f->run = r;
     running_skip(r);
     fill_trace(r, f, result);
-    fill_root(r, f, result->status == RUN_COMPLETED ? "completed" : "error");
     fill_usage(r, f, result);
-    f->session = (struct session_write){.tenant_id = r->in->tenant_id,
+    f->session = (struct session_write){.is_new = r->new_session,
+                                        .spare_key = r->key_open ? run_long_key(r) : NULL,
+                                        .tenant_id = r->in->tenant_id,
                                         .key = r->session_key,
                                         .agent_id = r->in->agent->id,
                                         .user_id = r->in->user,
@@ -360,7 +357,8 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
                                         .add_input_tokens = result->usage.prompt_tokens,
                                         .add_output_tokens = result->usage.completion_tokens,
                                         .last_prompt_tokens = r->last_prompt_tokens,
-                                        .context_window = r->in->agent->context_window};
+                                        .context_window = r->in->agent->context_window,
+                                        .began = r->session_id};
     f->kept = (struct kept_answer){.scope = r->in->answer_scope,
                                    .key = r->in->answer_key,
                                    .body_hash = r->in->body_hash,
@@ -373,8 +371,18 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
                                    .created_at = f->trace.end_time,
                                    .worker = f->trace.worker};
     enum db_rc rc = writer_run(r->engine->writer, r->engine->db, finish_job, f);
-    if (rc == DB_CONSTRAINT)
+    if (rc == DB_CONSTRAINT && r->new_session) {
+        /* Keys count up: another user saw this one coming and took it after the client was told of it. */
+        f->session.key = run_long_key(r);
+        rc = writer_run(r->engine->writer, r->engine->db, finish_job, f);
+    }
+    if (rc == DB_CONSTRAINT) {
+        log_event(LOG_WARN, 5107, "run.messages_dropped", LOG_S, "run_id", r->id, LOG_S, "session_key", r->session_key,
+                  LOG_END);
         rc = writer_run(r->engine->writer, r->engine->db, trace_only_job, f);
+    }
+    if (rc == DB_OK && f->session.spared)
+        run_use_key(r, f->session.spare_key);
     return rc;
 }
 
@@ -384,8 +392,6 @@ static enum db_rc refused_job(struct db *db, void *arg)
     if (tenant_gone(db, f->run))
         return DB_OK;
     enum db_rc rc = trace_finish(db, &f->trace);
-    if (rc == DB_OK)
-        rc = span_insert(db, &f->root);
     return rc == DB_OK ? usage_add(db, &f->usage) : rc;
 }
 
@@ -395,7 +401,6 @@ void record_refused(struct run *r, const struct run_result *result)
     f->run = r;
     running_skip(r);
     fill_trace(r, f, result);
-    fill_root(r, f, "error");
     fill_usage(r, f, result);
     if (writer_run(r->engine->writer, r->engine->db, refused_job, f) != DB_OK)
         log_event(LOG_ERROR, 5105, "run.refusal_not_saved", LOG_S, "run_id", r->id, LOG_END);

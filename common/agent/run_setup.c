@@ -15,20 +15,49 @@ static bool no_provider(struct run *r, struct fault *f, const char *name)
     return fault_set(f, FAULT_STATE, MSG_no_provider, NULL, arena_strdup(r->arena, name), NULL);
 }
 
-bool setup_provider(struct run *r, struct db *db, struct fault *f)
+/* What is kept of a provider. */
+struct resolved {
+    struct llm_provider provider;
+    enum provider_state state;
+};
+
+struct resolving {
+    struct run *run;
+    const char *name;
+};
+
+static enum db_rc resolve(void *ctx, struct arena *a, void **value)
+{
+    const struct resolving *in = ctx;
+    struct resolved *r = ARENA_NEW(a, struct resolved);
+    struct provider row;
+    const struct config *config = in->run->engine->config;
+    struct db *db = engine_db(in->run->engine);
+    enum db_rc rc = db ? provider_lookup(db, a, config, in->run->in->tenant_id, in->name, &row) : DB_ERROR;
+    engine_db_done(in->run->engine, db);
+    if (rc == DB_ROW)
+        r->state = provider_resolve(a, config, in->run->in->tenant_id, &row, &r->provider);
+    *value = r;
+    return rc;
+}
+
+bool setup_provider(struct run *r, struct fault *f)
 {
     const struct config *config = r->engine->config;
     const struct agent *agent = r->in->agent;
     const char *name = agent->provider && *agent->provider ? agent->provider : config->default_provider;
-    struct provider p;
-    enum db_rc rc = provider_find(db, r->arena, r->in->tenant_id, name, &p);
+    struct resolving in = {r, name};
+    const char *key = arena_printf(r->arena, "provider %s %s", r->in->tenant_id, name);
+    void *found = NULL;
+    enum db_rc rc = memo_get(r->engine->memo, r->arena, key, strlen(key), resolve, &in, &found);
     if (rc != DB_ROW)
         return rc == DB_OK ? no_provider(r, f, name) : fault_from_db(f, rc);
-    enum provider_state state = provider_resolve(r->arena, config, r->in->tenant_id, &p, &r->provider);
-    if (state == PROVIDER_KEY_LOST)
+    const struct resolved *resolved = found;
+    if (resolved->state == PROVIDER_KEY_LOST)
         return fault_set(f, FAULT_STATE, MSG_decrypt_failed, NULL, "api_key", NULL);
-    if (state != PROVIDER_USABLE)
+    if (resolved->state != PROVIDER_USABLE)
         return no_provider(r, f, name);
+    r->provider = resolved->provider;
     const char *default_model = r->provider.default_model;
     r->model = agent->model && *agent->model ? agent->model
                : *default_model              ? default_model
@@ -42,7 +71,7 @@ bool setup_tools(struct run *r, struct fault *f)
     const struct tool *table = tool_table(&own);
     struct llm_tool *tools = ARENA_ARRAY(r->arena, struct llm_tool, own + r->in->client_tool_count);
     for (size_t i = 0; i < own; i++)
-        tools[i] = (struct llm_tool){table[i].name, table[i].description, table[i].parameters};
+        tools[i] = (struct llm_tool){table[i].name, table[i].description, table[i].parameters, true};
     for (size_t i = 0; i < r->in->client_tool_count; i++) {
         if (tool_find(r->in->client_tools[i].name))
             return fault_set(f, FAULT_INVALID, MSG_tool_name_collision, "tools", r->in->client_tools[i].name, NULL);
@@ -80,6 +109,43 @@ static void file_take(void *ctx, const char *name, const char *content)
     struct files *files = ctx;
     if (files->n < FILES_MAX)
         files->list[files->n++] = (struct context_file){name, content};
+}
+
+static enum db_rc files_read(void *ctx, struct arena *a, void **value)
+{
+    struct run *r = ctx;
+    struct files *files = ARENA_NEW(a, struct files);
+    struct db *db = engine_db(r->engine);
+    enum db_rc rc = db ? context_files_each(db, a, r->in->agent, r->in->user, file_take, files) : DB_ERROR;
+    engine_db_done(r->engine, db);
+    *value = files;
+    return rc == DB_OK ? DB_ROW : rc;
+}
+
+/* The context files of this agent and user. */
+static enum db_rc files_get(struct run *r, const struct files **out)
+{
+    const char *key = arena_printf(r->arena, "files %s %s %s", r->in->agent->id, r->in->agent->agent_type,
+                                   r->in->user ? r->in->user : "");
+    void *found = NULL;
+    enum db_rc rc = memo_get(r->engine->memo, r->arena, key, strlen(key), files_read, r, &found);
+    *out = found;
+    return rc == DB_ROW ? DB_OK : rc;
+}
+
+/* What the session holds; nothing to read for a new one. */
+static enum db_rc history_get(struct run *r, struct session *session, struct message **rows, size_t *count)
+{
+    if (r->new_session)
+        return DB_OK;
+    struct db *db = engine_db(r->engine);
+    if (!db)
+        return DB_ERROR;
+    enum db_rc rc = session_find(db, r->arena, r->in->tenant_id, r->session_key, session);
+    if (rc == DB_ROW)
+        rc = session_messages(db, r->arena, session->id, session->context_start, 0, HISTORY_ROWS_MAX, rows, count);
+    engine_db_done(r->engine, db);
+    return rc;
 }
 
 /* A run's directory: the agent's, then the user's own (03 §3.2 step 3). */
@@ -149,26 +215,23 @@ static void push_input(struct run *r)
 
 bool setup_messages(struct run *r, struct fault *f)
 {
-    struct files *files = ARENA_NEW(r->arena, struct files);
+    const struct files *files = NULL;
     struct session session = {0};
     struct message *rows = NULL;
     size_t row_count = 0;
-    struct db *db = engine_db(r->engine);
-    if (!db)
-        return fault_from_db(f, DB_ERROR);
-    enum db_rc rc = context_files_each(db, r->arena, r->in->agent, r->in->user, file_take, files);
-    if (rc == DB_OK && !r->new_session) {
-        rc = session_find(db, r->arena, r->in->tenant_id, r->session_key, &session);
-        if (rc == DB_ROW)
-            rc = session_messages(db, r->arena, session.id, session.context_start, 0, HISTORY_ROWS_MAX, &rows,
-                                  &row_count);
-    }
-    engine_db_done(r->engine, db);
+    enum db_rc rc = files_get(r, &files);
+    if (rc == DB_OK)
+        rc = history_get(r, &session, &rows, &row_count);
     if (rc != DB_OK)
         return fault_from_db(f, rc);
     if (session.id && !run_session_fits(r, &session, f))
         return false;
 
+    if (r->session_id && (!session.id || strcmp(session.id, r->session_id) != 0)) {
+        cancel_fire(&r->cancel, CANCEL_BY_USER); /* deleted or reset while the run waited for its turn */
+        return false;
+    }
+    r->session_id = session.id;
     r->workspace = workspace_of(r);
     push_system(r, files);
     push_summary(r, session.summary);

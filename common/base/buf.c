@@ -67,11 +67,17 @@ bool buf_reserve(struct buf *b, size_t n)
     return true;
 }
 
+/* The usual case: there is memory, and n bytes and the NUL fit. */
+static bool fits(const struct buf *b, size_t n)
+{
+    return n < b->cap - b->len && !b->failed;
+}
+
 bool buf_add(struct buf *b, const void *p, size_t n)
 {
     if (n == 0)
         return !b->failed;
-    if (!buf_reserve(b, n))
+    if (!fits(b, n) && !buf_reserve(b, n))
         return false;
     memcpy(b->data + b->len, p, n);
     b->len += n;
@@ -86,7 +92,11 @@ bool buf_adds(struct buf *b, const char *s)
 
 bool buf_addc(struct buf *b, char c)
 {
-    return buf_add(b, &c, 1);
+    if (!fits(b, 1) && !buf_reserve(b, 1))
+        return false;
+    b->data[b->len++] = c;
+    b->data[b->len] = 0;
+    return true;
 }
 
 bool buf_addi(struct buf *b, int64_t v)

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/config_keys.h"
+#include "base/config_providers.h"
 #include "base/log.h"
 
 enum { FILE_MAX = 1 << 20, WHY_SIZE = 160, PATH_SIZE = 4096 };
@@ -16,6 +17,7 @@ struct load {
     struct arena *arena;
     struct config *c;
     bool in_file[CONFIG_KEYS_MAX];
+    json_object *providers; /* of the file, NULL = absent */
     char *err;
     size_t errsize;
 };
@@ -110,7 +112,7 @@ static bool read_file(struct load *l, char **text, size_t *len, mode_t *mode)
 static bool is_later_key(const char *path)
 {
     static const char *const later[] = {
-        "agents.list", "providers", "tools", "sessions", "skills", "gateway.quota", "gateway.public_url",
+        "agents.list", "tools", "sessions", "skills", "gateway.quota", "gateway.public_url",
         "gateway.file_token_ttl", "gateway.inbound_debounce_ms", "agents.defaults.memory",
         "agents.defaults.compaction", "agents.defaults.restrict_to_workspace",
     };
@@ -154,6 +156,10 @@ static bool apply_member(struct load *l, const char *path, json_object *value)
     if (key && value) {
         l->in_file[i] = true;
         return config_set_json(l->c, l->arena, key, value, why, sizeof why) || fail(l, path, why);
+    }
+    if (strcmp(path, "providers") == 0) {
+        l->providers = value;
+        return true;
     }
     if (key || is_later_key(path))
         return true;
@@ -203,7 +209,7 @@ static bool apply_file(struct load *l)
         return fail(l, l->c->file, "must hold a JSON object");
     if (!apply_section(l, "", root))
         return false;
-    if (*l->c->token && (mode & 044))
+    if ((*l->c->token || l->providers) && (mode & 044))
         log_event(LOG_WARN, 1102, "config.token_readable_by_others", LOG_S, "path", l->c->file, LOG_END);
     return true;
 }
@@ -257,8 +263,11 @@ static bool make_dirs(struct load *l, const char *path)
 static bool load_all(struct load *l, const char *home)
 {
     find_home(l, home);
+    char why[WHY_SIZE];
     if (!apply_presets(l) || !apply_file(l) || !apply_environment(l))
         return false;
+    if (!config_providers_load(l->c, l->arena, l->providers, why, sizeof why))
+        return fail(l, "providers", why);
     if (!l->c->sqlite_path)
         l->c->sqlite_path = arena_printf(l->arena, "%s/goclaw.db", l->c->data_dir);
     return make_dirs(l, l->c->data_dir) &&

@@ -41,11 +41,14 @@ struct config {
     int64_t max_message_chars;
     int64_t injection_action;       /* enum injection_action */
     int64_t max_concurrent_runs;
+    int64_t database_wait_ms;       /* for another process' transaction, before a write gives up */
     int64_t drain_seconds;          /* how long runs may go on after a stop was asked for */
 
     const char *data_dir;
     const char *sqlite_path;
     const char *workspace;
+    const struct config_provider *providers; /* base/config_providers.h */
+    size_t provider_count;
     const char *default_provider;
     const char *default_model;
     int64_t max_tokens;

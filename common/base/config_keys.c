@@ -31,6 +31,7 @@ static const struct config_key table[] = {
     {"gateway.injection_action", NULL, false, KIND_ENUM, AT(injection_action), "warn", 0, 0, "off|log|warn|block"},
     {"gateway.max_concurrent_runs", "GOCLAW_LANE_MAIN", false, KIND_INT, AT(max_concurrent_runs), "1000", 1, 100000,
      NULL},
+    {"gateway.database_wait_ms", NULL, false, KIND_INT, AT(database_wait_ms), "5000", 100, 60000, NULL},
     {"gateway.drain_seconds", NULL, false, KIND_INT, AT(drain_seconds), "5", 0, 600, NULL},
     {"gateway.prefork_max", NULL, false, KIND_INT, AT(prefork_max), "4", 1, 64, NULL},
     {"gateway.prefork_requests", NULL, false, KIND_INT, AT(prefork_requests), "10000", 1, MILLIARD, NULL},

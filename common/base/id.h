@@ -13,6 +13,9 @@ enum { UUID_LEN = 36, UUID_SIZE = 37 };
 void uuid_new(char out[UUID_SIZE]);
 /* Canonical 8-4-4-4-12 form in any case; lower-cased into out (may be NULL). */
 bool uuid_parse(const char *s, char out[UUID_SIZE]);
+/* Version 5: of a name (at most UUID_NAME_MAX bytes count) in a name space, always the same. */
+enum { UUID_NAME_MAX = 255 };
+void uuid_of_name(const unsigned char space[16], const char *name, char out[UUID_SIZE]);
 /* The 32 hex digits without dashes. */
 void uuid_hex(const char *uuid, char out[33]);
 /* Contract 01 §12.1: [a-z0-9] with inner dashes, 1..100. */

@@ -49,6 +49,10 @@ static inline size_t json_plain_run(const char *s, size_t n)
         if (found)
             return i + (size_t)__builtin_ctzll(found) / 8;
     }
+    if (i < n && n >= sizeof(uint64_t)) { /* the last word again with what is left: what comes before it is plain */
+        uint64_t found = json_not_plain(json_word(s + n - sizeof(uint64_t)));
+        return found ? n - sizeof(uint64_t) + (size_t)__builtin_ctzll(found) / 8 : n;
+    }
     while (i < n && json_is_plain((unsigned char)s[i]))
         i++;
     return i;

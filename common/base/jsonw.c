@@ -129,6 +129,15 @@ static void put_string(struct buf *out, const char *s, size_t n)
     buf_addc(out, '"');
 }
 
+void jw_label(struct jsonw *w, const char *label, size_t n)
+{
+    assert((w->objects & level_bit(w)) && !w->after_key && n > 1);
+    size_t begun = (w->filled & level_bit(w)) == 0; /* then the comma is left out */
+    w->filled |= level_bit(w);
+    buf_add(w->out, label + begun, n - begun);
+    w->after_key = true;
+}
+
 void jw_key(struct jsonw *w, const char *key)
 {
     assert((w->objects & level_bit(w)) && !w->after_key);

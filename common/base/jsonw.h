@@ -30,6 +30,8 @@ void jw_obj_end(struct jsonw *w); /* } */
 void jw_arr(struct jsonw *w);     /* [ */
 void jw_arr_end(struct jsonw *w); /* ] */
 void jw_key(struct jsonw *w, const char *key);
+/* The same for a key that is written often: label is ,"key": as n bytes, made once. */
+void jw_label(struct jsonw *w, const char *label, size_t n);
 void jw_str(struct jsonw *w, const char *s); /* NULL writes null */
 void jw_strn(struct jsonw *w, const char *s, size_t n);
 void jw_int(struct jsonw *w, int64_t v);

@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <malloc.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <pthread.h>
@@ -14,10 +15,14 @@
 enum {
     IDLE_MAX = 256,
     IDLE_MS = 60000,
+    TRIM_AT = 16, /* so many closed handles are worth giving memory back */
     HANDLE_SOCKETS = 8,
+    HEADER_LINES = 8, /* of ours, with the one that is added */
     KEY_SIZE = 300,
     HEADERS_MAX = 64 << 10,
-    TRANSFER_BUFFER = 16 << 10,
+    DOWNLOAD_BUFFER = 8 << 10,
+    UPLOAD_BUFFER = 16 << 10, /* libcurl's least */
+    TLS_RECORD = 4 << 10,
     TICK_MS = 100,
     DAY_MS = 86400000,
 };
@@ -46,6 +51,7 @@ static struct {
     pthread_mutex_t lock;
     struct http_handle *idle; /* the last one given back first */
     int idle_count;
+    int closed; /* by housekeeping, since memory was last given back */
     bool awake, ready;
     X509_STORE *store;
     CURLSH *share;
@@ -168,11 +174,17 @@ void http_housekeeping(void)
         }
         *at = h->next;
         http.idle_count--;
+        http.closed++;
         h->next = old;
         old = h;
     }
     pthread_mutex_unlock(&http.lock);
     handles_free(old);
+    /* A peak's handles grow old together: memory is given back when the last of them is gone. */
+    if (!old && http.closed >= TRIM_AT) {
+        malloc_trim(0);
+        http.closed = 0;
+    }
 }
 
 int64_t http_retry_base_ms(void)
@@ -397,6 +409,7 @@ static CURLcode on_tls_context(CURL *easy, void *context, void *ctx)
 {
     (void)easy, (void)ctx;
     SSL_CTX_set1_cert_store(context, http.store);
+    SSL_CTX_set_max_send_fragment(context, TLS_RECORD); /* the write buffer lives as long as the connection */
     return CURLE_OK;
 }
 
@@ -413,8 +426,8 @@ static void set_rules(struct http_handle *h)
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_MAXCONNECTS, 1L);
     curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)TRANSFER_BUFFER);
-    curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, (long)TRANSFER_BUFFER);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)DOWNLOAD_BUFFER);
+    curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER);
     curl_easy_setopt(e, CURLOPT_SHARE, http.share);
     /* A cancelled call does not wait for the name server. */
     curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
@@ -454,21 +467,24 @@ static void set_clocks(struct http_handle *h)
     h->clock_why = "no answer came in time";
 }
 
-static struct curl_slist *set_request(struct http_handle *h, bool *ok)
+/* A list of libcurl's, without copies: it lives as long as the call. */
+static bool header_list(const struct http_call *call, struct curl_slist list[HEADER_LINES])
+{
+    static char no_expect[] = "Expect:";
+    size_t n = 0;
+    for (const char *const *line = call->headers; line && *line; line++, n++) {
+        if (n == HEADER_LINES - 1)
+            return false;
+        list[n] = (struct curl_slist){(char *)(uintptr_t)*line, &list[n + 1]};
+    }
+    list[n] = (struct curl_slist){no_expect, NULL};
+    return true;
+}
+
+static bool set_request(struct http_handle *h, struct curl_slist *headers)
 {
     struct http_call *call = h->call;
-    struct curl_slist *list = NULL;
-    *ok = true;
-    for (const char *const *line = call->headers; line && *line && *ok; line++) {
-        struct curl_slist *longer = curl_slist_append(list, *line);
-        *ok = longer != NULL;
-        list = longer ? longer : list;
-    }
-    struct curl_slist *last = *ok ? curl_slist_append(list, "Expect:") : NULL;
-    *ok = last != NULL;
-    list = last ? last : list;
-    *ok = *ok && curl_easy_setopt(h->easy, CURLOPT_URL, call->url) == CURLE_OK;
-    curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, list);
+    curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, headers);
     if (call->body) {
         curl_easy_setopt(h->easy, CURLOPT_POST, 1L);
         curl_easy_setopt(h->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
@@ -476,7 +492,7 @@ static struct curl_slist *set_request(struct http_handle *h, bool *ok)
     } else {
         curl_easy_setopt(h->easy, CURLOPT_HTTPGET, 1L);
     }
-    return list;
+    return curl_easy_setopt(h->easy, CURLOPT_URL, call->url) == CURLE_OK;
 }
 
 static void judge(struct http_handle *h, CURLcode code)
@@ -552,9 +568,9 @@ void http_perform(struct http_call *call)
     h->header_bytes = 0;
     h->last_tick = 0;
     h->error[0] = 0;
-    bool ok;
+    struct curl_slist headers[HEADER_LINES];
     set_clocks(h);
-    struct curl_slist *headers = set_request(h, &ok);
+    bool ok = header_list(call, headers) && set_request(h, headers);
     /* A connection that is reused was opened by another call: its socket is known, but nobody watches it. */
     if (h->socket_count > 0)
         cancel_watch_fd(call->cancel, h->sockets[h->socket_count - 1]);
@@ -566,6 +582,5 @@ void http_perform(struct http_call *call)
     h->call = NULL;
     curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, NULL);
-    curl_slist_free_all(headers);
     handle_give(h);
 }

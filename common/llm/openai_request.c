@@ -178,7 +178,10 @@ static void write_tools(struct jsonw *w, const struct llm_request *r)
         jw_kstr(w, "name", r->tools[i].name);
         jw_kopt(w, "description", r->tools[i].description);
         jw_key(w, "parameters");
-        write_schema(w, r->tools[i].parameters);
+        if (r->tools[i].sound)
+            jw_raw(w, r->tools[i].parameters, strlen(r->tools[i].parameters));
+        else
+            write_schema(w, r->tools[i].parameters);
         jw_obj_end(w);
         jw_obj_end(w);
     }

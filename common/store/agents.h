@@ -48,10 +48,17 @@ struct provider {
     const char *id, *name, *provider_type, *api_base, *api_key; /* api_key as stored (maybe encrypted), "" when none */
     const char *settings; /* JSON object text */
     bool enabled;
+    bool host_managed;    /* of the config file: no row */
 };
 enum db_rc provider_find(struct db *db, struct arena *a, const char *tenant_id, const char *name, struct provider *out);
 /* By canonical UUID. DB_ROW found, DB_OK not. */
 enum db_rc provider_by_id(struct db *db, struct arena *a, const char *tenant_id, const char *id, struct provider *out);
+/* All by name. */
+enum db_rc providers_names(struct db *db, struct arena *a, const char *tenant_id,
+                           void (*each)(void *ctx, const char *id, const char *name), void *ctx);
+/* Every enabled one, the oldest first. */
+enum db_rc providers_each(struct db *db, struct arena *a, const char *tenant_id,
+                          void (*each)(void *ctx, const struct provider *p), void *ctx);
 /* Inserts or replaces by name (tools/clawgate provider set). */
 enum db_rc provider_put(struct db *db, struct arena *a, const char *tenant_id, const struct provider *in);
 

@@ -10,7 +10,7 @@
 
 enum {
     PAGE_SIZE = 4096,
-    STEP_PAGES = 4 * 1024 * 1024 / PAGE_SIZE,    /* copied whenever the log grew by this much */
+    STEP_PAGES = 16 * 1024 * 1024 / PAGE_SIZE,   /* copied whenever the log grew by this much */
     FORCE_PAGES = 32 * 1024 * 1024 / PAGE_SIZE,  /* writers wait so that the log starts anew */
     SHRINK_PAGES = 64 * 1024 * 1024 / PAGE_SIZE, /* … and the file is cut */
 };

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -8,12 +9,34 @@
 
 enum { AUTOCHECKPOINT_PAGES = 1000 };
 
-static int patience_ms = 10000;
+static int patience_ms = 5000, hurry_ms = 250;
+static const char *vfs_name;
+
+/* Somebody of this process waited in vain for so long that nobody else shall do it all again: until then (monotonic
+ * ms) the others wait as if in a hurry. */
+static _Atomic int64_t hopeless_until;
+
+void db_patience(int ms)
+{
+    patience_ms = ms;
+}
+
+void connect_hurry(sqlite3 *h, bool hurry)
+{
+    sqlite3_busy_handler(h, connect_busy_wait, hurry ? &hurry_ms : &patience_ms);
+}
+
+void connect_lock_came(void)
+{
+    if (atomic_load_explicit(&hopeless_until, memory_order_relaxed) != 0)
+        atomic_store(&hopeless_until, 0);
+}
 
 /* Before the first connection. Without statistics SQLite's allocator takes no process-wide lock. */
 static void library_setup(void)
 {
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    vfs_name = vfs_register();
 }
 
 /* SQLite's own handler backs off to 100 ms and lets a writer starve for seconds beside a busy one; short random
@@ -21,6 +44,7 @@ static void library_setup(void)
 int connect_busy_wait(void *patience, int tries)
 {
     const int *give_up_ms = patience;
+    bool patient = patience == &patience_ms;
     static _Thread_local int64_t since;
     static _Thread_local uint32_t seed;
     int64_t now = clock_mono_ms();
@@ -28,6 +52,11 @@ int connect_busy_wait(void *patience, int tries)
         since = now;
         seed ^= (uint32_t)now ^ (uint32_t)(uintptr_t)&since;
     } else if (now - since >= *give_up_ms) {
+        if (patient)
+            atomic_store(&hopeless_until, now + *give_up_ms);
+        return 0;
+    } else if (patient && now - since >= hurry_ms && now < atomic_load(&hopeless_until)) {
+        atomic_store(&hopeless_until, now + *give_up_ms);
         return 0;
     }
     seed = seed * 1664525u + 1013904223u;
@@ -80,6 +109,12 @@ static bool settings(sqlite3 *h)
                         NULL, NULL, NULL) == SQLITE_OK;
 }
 
+/* What vfs.c stands on. Transactions are small here; elsewhere one that deletes gigabytes must be able to spill. */
+static bool keeps_changes(sqlite3 *h)
+{
+    return sqlite3_exec(h, "PRAGMA cache_spill=OFF", NULL, NULL, NULL) == SQLITE_OK;
+}
+
 /* Readable by the owner only: it holds conversations. Only a file that was made here is closed here, because
  * closing a database file drops the locks this process has on it. */
 static void make_private(const char *path)
@@ -98,14 +133,12 @@ sqlite3 *connect_open(const char *path, enum db_mode mode, char *err, size_t err
 
     sqlite3 *h = NULL;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (sqlite3_open_v2(path, &h, flags, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(path, &h, flags, mode == DB_WRITER ? vfs_name : NULL) != SQLITE_OK) {
         snprintf(err, errsize, "%s: %s", path, h ? sqlite3_errmsg(h) : "out of memory");
         sqlite3_close(h);
         return NULL;
     }
-    /* Few connections live long and each statement is prepared once: a small lookaside saves 100 kB each. */
-    sqlite3_db_config(h, SQLITE_DBCONFIG_LOOKASIDE, NULL, 256, 64);
-    sqlite3_busy_handler(h, connect_busy_wait, &patience_ms);
+    connect_hurry(h, false);
 
     int known = db_schema_version();
     int version = schema_read_version(h);
@@ -116,12 +149,12 @@ sqlite3 *connect_open(const char *path, enum db_mode mode, char *err, size_t err
         snprintf(why, sizeof why,
                  "the database has version %d, this program knows versions up to %d: install the newer release",
                  version, known);
-    else if (mode == DB_READWRITE && version < known)
+    else if (mode != DB_CREATE && version < known)
         snprintf(why, sizeof why, "the database has version %d, this program needs %d: run clawgate init", version,
                  known);
-    else if (!settings(h))
+    else if (!settings(h) || (mode == DB_WRITER && !keeps_changes(h)))
         snprintf(why, sizeof why, "%s", sqlite3_errmsg(h));
-    else if (mode == DB_READWRITE || schema_bring_up(h, schema_embedded(), why, sizeof why))
+    else if (mode != DB_CREATE || schema_bring_up(h, schema_embedded(), why, sizeof why))
         return h;
 
     snprintf(err, errsize, "%s: %s", path, why);

@@ -24,9 +24,13 @@ struct db {
     struct fresh *fresh;
     bool preparing_config; /* the statement that is being prepared writes configuration */
     bool config_changed;   /* the open transaction did */
+    struct db_late late;
 };
 
 static int last_slot;
+
+/* Where there is no connection every statement fails. */
+static struct db_stmt no_database = {.text = "", .failed = DB_ERROR};
 
 sqlite3 *db_handle(struct db *db)
 {
@@ -38,7 +42,8 @@ static bool is_config(const char *table, const char *column)
 {
     static const char *const others[] = {"sessions",     "messages",           "tool_call_index", "traces",
                                          "spans",        "usage_hourly",       "kept_answers",    "activity_logs",
-                                         "generations",  "agent_monthly_cost", "jobs",            "user_agent_profiles"};
+                                         "generations",  "agent_monthly_cost", "jobs",            "user_agent_profiles",
+                                         "run_cancels"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strcmp(table, others[i]) == 0)
             return false;
@@ -160,8 +165,11 @@ static struct db_stmt *broken(struct db *db, enum db_rc rc)
     return &db->broken;
 }
 
+/* One that cannot be used says why in `failed`. */
 static struct db_stmt *prepare(struct db *db, struct sql *sql)
 {
+    if (!db)
+        return &no_database;
     int slot = slot_of(sql);
     if (slot > db->slots && !slots_grow(db, slot))
         return broken(db, DB_ERROR);
@@ -216,7 +224,7 @@ static int bind(sqlite3_stmt *st, const char *types, va_list ap)
 static struct db_stmt *query(struct db *db, struct sql *sql, const char *types, va_list ap)
 {
     struct db_stmt *s = prepare(db, sql);
-    if (s == &db->broken)
+    if (!s->st)
         return s;
     sqlite3_reset(s->st);
     int rc = bind(s->st, types, ap);
@@ -246,7 +254,7 @@ static int bind_value(sqlite3_stmt *st, int i, const struct db_value *v)
 struct db_stmt *db_query_values(struct db *db, struct sql *sql, const struct db_value *values, size_t count)
 {
     struct db_stmt *s = prepare(db, sql);
-    if (s == &db->broken)
+    if (!s->st)
         return s;
     sqlite3_reset(s->st);
     int wanted = sqlite3_bind_parameter_count(s->st);
@@ -264,6 +272,13 @@ static void config_told(struct db *db)
     fresh_raise(db->fresh);
 }
 
+/* A statement outside a transaction is committed when it ends. */
+static void config_settle(struct db_stmt *s)
+{
+    if (s->config && s->db->config_changed && sqlite3_get_autocommit(s->db->h))
+        config_told(s->db);
+}
+
 enum db_rc db_next(struct db_stmt *s)
 {
     if (s->failed != DB_OK)
@@ -273,10 +288,9 @@ enum db_rc db_next(struct db_stmt *s)
         fresh_raise(s->db->fresh);
     }
     int rc = sqlite3_step(s->st);
-    if (s->config && sqlite3_get_autocommit(s->db->h))
-        config_told(s->db);
     if (rc == SQLITE_ROW)
         return DB_ROW;
+    config_settle(s);
     enum db_rc code = rc == SQLITE_DONE ? DB_OK : failed(s->db, s->text, rc);
     sqlite3_reset(s->st);
     return code;
@@ -284,8 +298,10 @@ enum db_rc db_next(struct db_stmt *s)
 
 void db_reset(struct db_stmt *s)
 {
-    if (s->st)
-        sqlite3_reset(s->st);
+    if (!s->st)
+        return;
+    sqlite3_reset(s->st);
+    config_settle(s);
 }
 
 void db_reset_all(struct db *db)
@@ -346,7 +362,22 @@ bool db_is_null(struct db_stmt *s, int col)
 enum db_rc db_begin(struct db *db)
 {
     SQL(begin, "BEGIN IMMEDIATE");
-    return db_exec(db, &begin, "");
+    enum db_rc rc = db_exec(db, &begin, "");
+    if (rc == DB_OK)
+        connect_lock_came();
+    return rc;
+}
+
+struct db_late *db_late(struct db *db)
+{
+    return sqlite3_get_autocommit(db->h) ? NULL : &db->late;
+}
+
+static void late_forget(struct db *db)
+{
+    if (db->late.state)
+        db->late.forget(db->late.state);
+    db->late.state = NULL;
 }
 
 enum db_rc db_commit(struct db *db)
@@ -356,14 +387,20 @@ enum db_rc db_commit(struct db *db)
      * caller must hear that its transaction is not there. */
     if (sqlite3_get_autocommit(db->h)) {
         log_event(LOG_ERROR, 2004, "db.no_transaction", LOG_END);
+        db_rollback(db); /* of what was put off */
         return DB_FULL;
     }
-    enum db_rc rc = db_exec(db, &commit, "");
-    if (rc != DB_OK)
+    enum db_rc rc = db->late.state ? db->late.flush(db, db->late.state) : DB_OK;
+    if (rc == DB_OK)
+        rc = db_exec(db, &commit, "");
+    if (rc != DB_OK) {
         db_rollback(db);
-    else if (db->config_changed)
+        return rc;
+    }
+    late_forget(db);
+    if (db->config_changed)
         config_told(db);
-    return rc;
+    return DB_OK;
 }
 
 void db_rollback(struct db *db)
@@ -371,6 +408,7 @@ void db_rollback(struct db *db)
     SQL(rollback, "ROLLBACK");
     if (!sqlite3_get_autocommit(db->h))
         db_exec(db, &rollback, "");
+    late_forget(db);
     if (db->config_changed)
         config_told(db);
 }
@@ -386,10 +424,17 @@ bool db_ping(struct db *db)
     return db_exec(db, &one, "") == DB_OK;
 }
 
+void db_hurry(struct db *db, bool hurry)
+{
+    connect_hurry(db->h, hurry);
+}
+
 bool db_writable(struct db *db)
 {
-    if (db_begin(db) != DB_OK)
-        return false;
-    db_rollback(db);
-    return true;
+    db_hurry(db, true);
+    bool yes = db_begin(db) == DB_OK;
+    if (yes)
+        db_rollback(db);
+    db_hurry(db, false);
+    return yes;
 }

@@ -2,7 +2,7 @@
  *
  * Guarantees:
  *  1. Every connection: WAL, foreign_keys=ON, synchronous=FULL, own busy handler
- *     (sleeps 0.3 to 0.7 ms, gives up after 10 s), trusted_schema=OFF.
+ *     (sleeps 0.3 to 0.7 ms, gives up after db_patience), trusted_schema=OFF.
  *  2. SQL is constant text in a `struct sql`; values are bound, never printed in.
  *  3. A statement is prepared once a connection and found by its slot.
  *  4. Writes begin IMMEDIATE.
@@ -34,13 +34,21 @@ struct sql {
 };
 #define SQL(name, text_) static struct sql name = {.text = (text_)}
 
-enum db_mode { DB_READWRITE, DB_CREATE };
-/* DB_CREATE makes a missing database (0600) from schema.sql and migrates an older one; DB_READWRITE
- * refuses both, and both refuse a newer one. NULL with a reason in err. */
+enum db_mode { DB_READWRITE, DB_CREATE, DB_WRITER };
+/* DB_CREATE makes a missing database (0600) from schema.sql and migrates an older one; the others refuse both, and all
+ * refuse a newer one. DB_WRITER is for a connection that makes many small commits (vfs.c); what a transaction of it
+ * changes stays in memory until then. NULL with a reason in err. */
 struct db *db_open(const char *path, enum db_mode mode, char *err, size_t errsize);
 void db_close(struct db *db);
 
-/* Starts a statement: resets it and binds. Never NULL: what goes wrong is the answer of db_next. Bound text is not
+/* How long a writer of this process waits for somebody else's transaction; set before threads are there, 5 s without.
+ * Once one has waited in vain, the others wait 250 ms, until as long a time has passed without such an end. Readers
+ * never wait. */
+void db_patience(int ms);
+/* For what may as well not be written: waits 250 ms at most, until told otherwise. */
+void db_hurry(struct db *db, bool hurry);
+
+/* Starts a statement: resets it and binds. db may be NULL (no connection could be had). Never NULL: what goes wrong is the answer of db_next. Bound text is not
  * copied, it must live until the statement ended or was reset. types has one letter a parameter:
  * t text (const char *, NULL binds NULL), i int64_t, d double, b bool as int,
  * x blob (const void *, size_t), n an int64_t * that binds NULL when the pointer is NULL. */
@@ -74,10 +82,19 @@ enum db_rc db_begin(struct db *db); /* BEGIN IMMEDIATE */
 /* When it fails the transaction is rolled back. */
 enum db_rc db_commit(struct db *db);
 void db_rollback(struct db *db);
+/* Work put off to the end of the open transaction: flush is called just before the commit, which fails with it; after
+ * either end of the transaction forget is called. One at a time; state NULL: none. */
+struct db_late {
+    enum db_rc (*flush)(struct db *db, void *state);
+    void (*forget)(void *state);
+    void *state;
+};
+/* Where it is set; NULL outside a transaction. */
+struct db_late *db_late(struct db *db);
 int64_t db_changes(struct db *db);
 /* SELECT 1, for health checks. */
 bool db_ping(struct db *db);
-/* true when a BEGIN IMMEDIATE succeeds (and is rolled back). */
+/* true when a BEGIN IMMEDIATE succeeds within 250 ms (and is rolled back). */
 bool db_writable(struct db *db);
 
 /* Schema version this build knows. */

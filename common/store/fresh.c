@@ -18,15 +18,27 @@ struct fresh {
     _Atomic uint64_t count;
 };
 
+/* Whoever may open the database may open this too, though root was the first. */
+static void own_as(int fd, const char *database)
+{
+    struct stat st;
+    if (stat(database, &st) != 0)
+        return;
+    if (geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
+        return;
+    fchmod(fd, st.st_mode & 0666);
+}
+
 /* Made under another name: nobody maps a file that is too short, and whoever loses the race uses the winner's. */
-static int file_make(const char *path)
+static int file_make(const char *path, const char *database)
 {
     char temporary[PATH_MAX];
-    if (snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid()) >= (int)sizeof temporary)
+    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
         return -1;
-    int fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return -1;
+    own_as(fd, database);
     if (posix_fallocate(fd, 0, SIZE) == 0 && (link(temporary, path) == 0 || errno == EEXIST)) {
         close(fd);
         fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -46,7 +58,7 @@ struct fresh *fresh_open(const char *database)
         return NULL;
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT)
-        fd = file_make(path);
+        fd = file_make(path, database);
     if (fd < 0)
         return NULL;
     void *memory = MAP_FAILED;

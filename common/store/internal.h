@@ -19,8 +19,16 @@ enum db_rc db_code(int sqlite_rc);
 /* connect.c -------------------------------------------------------------- */
 /* An open connection with every guarantee of db.h, schema checked; NULL with a reason in err. */
 sqlite3 *connect_open(const char *path, enum db_mode mode, char *err, size_t errsize);
+/* A write lock came: whoever waits now may be patient again. */
+void connect_lock_came(void);
 /* Busy handler; patience points to an int, how many ms until it gives up. */
 int connect_busy_wait(void *patience, int tries);
+/* Waits for a lock a quarter of a second at most, until told otherwise. */
+void connect_hurry(sqlite3 *h, bool hurry);
+
+/* vfs.c ------------------------------------------------------------------ */
+/* Once in a process, before the first connection. The name of the VFS; NULL: the default one. */
+const char *vfs_register(void);
 
 /* migrate.c -------------------------------------------------------------- */
 struct schema {

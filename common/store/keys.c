@@ -11,7 +11,7 @@ enum { TOUCH_EVERY_MS = 60 * 1000 };
 
 enum db_rc key_find(struct db *db, struct arena *a, const char *hash, struct api_key *out)
 {
-    SQL(find, "SELECT id, name, tenant_id, owner_id, scopes, last_used_at FROM api_keys"
+    SQL(find, "SELECT id, name, tenant_id, owner_id, scopes, last_used_at, expires_at FROM api_keys"
               " WHERE key_hash = ?1 AND revoked = 0 AND (expires_at IS NULL OR expires_at > ?2)");
     char now[TIME_TEXT_SIZE];
     time_format(clock_ms(), now);
@@ -26,9 +26,19 @@ enum db_rc key_find(struct db *db, struct arena *a, const char *hash, struct api
         .owner_id = db_text(s, 3, a),
         .scopes = db_text(s, 4, a),
         .last_used_at = db_text(s, 5, a),
+        .expires_at = db_text(s, 6, a),
     };
     db_reset(s);
     return DB_ROW;
+}
+
+bool key_has_expired(const struct api_key *key)
+{
+    char now[TIME_TEXT_SIZE];
+    if (!key->expires_at)
+        return false;
+    time_format(clock_ms(), now);
+    return strcmp(key->expires_at, now) <= 0;
 }
 
 enum db_rc key_touch(struct db *db, const char *id)

@@ -13,9 +13,12 @@ struct api_key {
     const char *owner_id;              /* NULL when not bound */
     const char *scopes;                /* JSON array as text */
     const char *last_used_at;          /* NULL when never */
+    const char *expires_at;            /* NULL = never */
 };
 /* A live key by the SHA-256 (hex) of its text. DB_ROW found, DB_OK not. */
 enum db_rc key_find(struct db *db, struct arena *a, const char *hash, struct api_key *out);
+/* For keys that were found a while ago. */
+bool key_has_expired(const struct api_key *key);
 /* Notes the use; at most once a minute per key (the caller looks at last_used_at). */
 enum db_rc key_touch(struct db *db, const char *id);
 /* Creates a key. text gets the 39 characters, shown once. scopes: JSON array text. expires_at may be NULL. */

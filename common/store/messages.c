@@ -24,19 +24,22 @@ struct appended {
     int64_t message_count; /* with the new ones */
 };
 
+#define INSERT_SESSION                                                                                               \
+    "INSERT INTO sessions (id, tenant_id, key, agent_id, user_id, channel, model, provider, label, input_tokens,"    \
+    " output_tokens, last_prompt_tokens, context_window, message_count, message_bytes, last_message_count,"          \
+    " created_at, updated_at)"                                                                                       \
+    " VALUES (?1, ?2, ?3, ?4, COALESCE(?5, ''), COALESCE(?6, ''), COALESCE(?7, ''), COALESCE(?8, ''),"               \
+    " COALESCE(?9, ''), ?10, ?11, MAX(?12, 0), ?13, ?14, ?15, CASE WHEN ?12 < 0 THEN 0 ELSE ?14 END, ?16, ?16)"
+
 /* One statement makes or finds the session, adds the counters and reserves the message numbers; inside the transaction
- * the second sees exactly that (RETURNING would cost a temporary table a run). A session of another user is not
- * touched. */
-static enum db_rc session_upsert(struct db *db, const struct session_write *w, const struct message *messages, size_t n,
+ * the second sees exactly that (RETURNING would cost a temporary table a run), and a session that was just made needs
+ * none. A session of another user is not touched. */
+static enum db_rc session_upsert(struct db *db, struct session_write *w, const struct message *messages, size_t n,
                                  struct appended *out)
 {
+    SQL(make, INSERT_SESSION " ON CONFLICT DO NOTHING");
     SQL(upsert,
-        "INSERT INTO sessions (id, tenant_id, key, agent_id, user_id, channel, model, provider, label, input_tokens,"
-        " output_tokens, last_prompt_tokens, context_window, message_count, message_bytes, last_message_count,"
-        " created_at, updated_at)"
-        " VALUES (?1, ?2, ?3, ?4, COALESCE(?5, ''), COALESCE(?6, ''), COALESCE(?7, ''), COALESCE(?8, ''),"
-        " COALESCE(?9, ''), ?10, ?11, MAX(?12, 0), ?13, ?14, ?15, CASE WHEN ?12 < 0 THEN 0 ELSE ?14 END, ?16, ?16)"
-        " ON CONFLICT (tenant_id, key) DO UPDATE SET"
+        INSERT_SESSION " ON CONFLICT (tenant_id, key) DO UPDATE SET"
         " channel = COALESCE(?6, channel), model = COALESCE(?7, model), provider = COALESCE(?8, provider),"
         " label = CASE WHEN label = '' THEN excluded.label ELSE label END,"
         " input_tokens = input_tokens + ?10, output_tokens = output_tokens + ?11,"
@@ -45,18 +48,39 @@ static enum db_rc session_upsert(struct db *db, const struct session_write *w, c
         " message_count = message_count + ?14, message_bytes = message_bytes + ?15,"
         " last_message_count = CASE WHEN ?12 < 0 THEN last_message_count ELSE message_count + ?14 END,"
         " updated_at = MAX(updated_at, ?16)"
-        " WHERE ?5 IS NULL OR user_id = ?5");
+        " WHERE (?5 IS NULL OR user_id = ?5) AND (?17 IS NULL OR id = ?17)");
     SQL(place, "SELECT id, message_count FROM sessions WHERE tenant_id = ?1 AND key = ?2");
-    char id[UUID_SIZE], now[TIME_TEXT_SIZE];
-    uuid_new(id);
+    /* How it is tried: a new session under its key, under the spare one, and one that may exist. */
+    struct {
+        struct sql *sql;
+        const char *key, *types;
+        bool wanted;
+    } const tries[] = {
+        {&make, w->key, "tttttttttiiiiiit", w->is_new},
+        {&make, w->spare_key, "tttttttttiiiiiit", w->is_new && w->spare_key},
+        {&upsert, w->key, "tttttttttiiiiiitt", !w->is_new || !w->spare_key},
+    };
+    char now[TIME_TEXT_SIZE];
+    uuid_new(out->id);
+    out->message_count = (int64_t)n;
     time_format(clock_ms(), now);
-    enum db_rc rc =
-        db_exec(db, &upsert, "tttttttttiiiiiit", id, w->tenant_id, w->key, w->agent_id, w->user_id, w->channel,
-                w->model, w->provider, w->label, w->add_input_tokens, w->add_output_tokens, w->last_prompt_tokens,
-                w->context_window, (int64_t)n, message_bytes(messages, n), now);
+    w->spared = false;
+    enum db_rc rc = DB_OK;
+    int64_t rows = 0;
+    for (size_t i = 0; rc == DB_OK && rows == 0 && i < sizeof tries / sizeof *tries; i++) {
+        if (!tries[i].wanted)
+            continue;
+        rc = db_exec(db, tries[i].sql, tries[i].types, out->id, w->tenant_id, tries[i].key, w->agent_id, w->user_id,
+                     w->channel, w->model, w->provider, w->label, w->add_input_tokens, w->add_output_tokens,
+                     w->last_prompt_tokens, w->context_window, (int64_t)n, message_bytes(messages, n), now, w->began);
+        rows = rc == DB_OK ? db_changes(db) : 0;
+        w->spared = i == 1;
+        if (tries[i].sql == &make && rows == 1)
+            return DB_OK;
+    }
     if (rc != DB_OK)
         return rc;
-    if (db_changes(db) == 0)
+    if (rows == 0)
         return DB_CONSTRAINT;
     struct db_stmt *s = db_query(db, &place, "tt", w->tenant_id, w->key);
     rc = db_next(s);
@@ -77,12 +101,17 @@ static bool agent_missing(struct db *db, const char *agent_id)
     return rc == DB_OK;
 }
 
+static const char *key_used(const struct session_write *w)
+{
+    return w->spared ? w->spare_key : w->key;
+}
+
 static enum db_rc tool_calls_index(struct db *db, const struct session_write *w, const struct message *m)
 {
     SQL(index, "INSERT INTO tool_call_index (tenant_id, tool_call_id, called_at, session_key)"
                " SELECT ?1, value ->> '$.id', ?2, ?3 FROM json_each(CASE WHEN json_valid(?4) THEN ?4 ELSE '[]' END)"
                " WHERE type = 'object' AND json_type(value, '$.id') = 'text' ON CONFLICT DO NOTHING");
-    return db_exec(db, &index, "tttt", w->tenant_id, m->created_at, w->key, m->tool_calls);
+    return db_exec(db, &index, "tttt", w->tenant_id, m->created_at, key_used(w), m->tool_calls);
 }
 
 static enum db_rc message_insert(struct db *db, const struct session_write *w, const char *session_id, int64_t seq,
@@ -98,13 +127,32 @@ static enum db_rc message_insert(struct db *db, const struct session_write *w, c
     return rc;
 }
 
-enum db_rc session_append(struct db *db, const struct session_write *w, const struct message *messages, size_t n)
+/* The session the run began in was reset meanwhile: it has another id. */
+static bool session_replaced(struct db *db, const struct session_write *w)
+{
+    SQL(find, "SELECT 1 FROM sessions WHERE tenant_id = ?1 AND key = ?2 AND id <> ?3");
+    struct db_stmt *s = db_query(db, &find, "ttt", w->tenant_id, w->key, w->began);
+    enum db_rc rc = db_next(s);
+    db_reset(s);
+    return rc == DB_ROW;
+}
+
+static enum db_rc session_undo(struct db *db, const char *tenant_id, const char *key)
+{
+    SQL(undo, "DELETE FROM sessions WHERE tenant_id = ?1 AND key = ?2");
+    return db_exec(db, &undo, "tt", tenant_id, key);
+}
+
+enum db_rc session_append(struct db *db, struct session_write *w, const struct message *messages, size_t n)
 {
     struct appended at;
     enum db_rc rc = session_upsert(db, w, messages, n, &at);
-    /* The agent was deleted while the run went on: its sessions are gone, late writes are dropped. */
-    if (rc == DB_CONSTRAINT && agent_missing(db, w->agent_id))
+    /* The agent was deleted while the run went on and its sessions with it, or the session was reset: late writes are
+     * dropped. A session that was deleted has just come back under another id. */
+    if (rc == DB_CONSTRAINT && (agent_missing(db, w->agent_id) || session_replaced(db, w)))
         return DB_OK;
+    if (rc == DB_OK && w->began && strcmp(w->began, at.id) != 0)
+        return session_undo(db, w->tenant_id, w->key);
     int64_t seq = at.message_count - (int64_t)n;
     for (size_t i = 0; i < n && rc == DB_OK; i++)
         rc = message_insert(db, w, at.id, ++seq, &messages[i]);
@@ -166,8 +214,10 @@ enum db_rc session_message_seq(struct db *db, const char *session_id, const char
 enum db_rc session_by_tool_call(struct db *db, struct arena *a, const char *tenant_id, const char *tool_call_id,
                                 const char **key)
 {
-    SQL(find, "SELECT session_key FROM tool_call_index WHERE tenant_id = ?1 AND tool_call_id = ?2"
-              " ORDER BY called_at DESC, session_key DESC LIMIT 1");
+    SQL(find, "SELECT i.session_key FROM tool_call_index i WHERE i.tenant_id = ?1 AND i.tool_call_id = ?2"
+              " AND NOT EXISTS (SELECT 1 FROM tool_call_index o WHERE o.tenant_id = i.tenant_id"
+              " AND o.session_key = i.session_key AND o.called_at > i.called_at)"
+              " ORDER BY i.called_at DESC, i.session_key DESC LIMIT 1");
     struct db_stmt *s = db_query(db, &find, "tt", tenant_id, tool_call_id);
     enum db_rc rc = db_next(s);
     if (rc == DB_ROW)

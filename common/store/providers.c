@@ -4,11 +4,9 @@
 
 #define SELECT_PROVIDER "SELECT id, name, provider_type, api_base, api_key, settings, enabled FROM llm_providers"
 
-static enum db_rc read_one(struct db_stmt *s, struct arena *a, struct provider *out)
+/* The current row. */
+static void read_row(struct db_stmt *s, struct arena *a, struct provider *out)
 {
-    enum db_rc rc = db_next(s);
-    if (rc != DB_ROW)
-        return rc;
     *out = (struct provider){
         .id = db_text(s, 0, a),
         .name = db_text(s, 1, a),
@@ -18,8 +16,15 @@ static enum db_rc read_one(struct db_stmt *s, struct arena *a, struct provider *
         .settings = db_text(s, 5, a),
         .enabled = db_int(s, 6) != 0,
     };
+}
+
+static enum db_rc read_one(struct db_stmt *s, struct arena *a, struct provider *out)
+{
+    enum db_rc rc = db_next(s);
+    if (rc == DB_ROW)
+        read_row(s, a, out);
     db_reset(s);
-    return DB_ROW;
+    return rc;
 }
 
 enum db_rc provider_find(struct db *db, struct arena *a, const char *tenant_id, const char *name, struct provider *out)
@@ -32,6 +37,33 @@ enum db_rc provider_by_id(struct db *db, struct arena *a, const char *tenant_id,
 {
     SQL(find, SELECT_PROVIDER " WHERE tenant_id = ?1 AND id = ?2");
     return read_one(db_query(db, &find, "tt", tenant_id, id), a, out);
+}
+
+enum db_rc providers_each(struct db *db, struct arena *a, const char *tenant_id,
+                          void (*each)(void *ctx, const struct provider *p), void *ctx)
+{
+    SQL(all, SELECT_PROVIDER " WHERE tenant_id = ?1 AND enabled = 1 ORDER BY created_at, id");
+    struct db_stmt *s = db_query(db, &all, "t", tenant_id);
+    struct provider row;
+    enum db_rc rc;
+    while ((rc = db_next(s)) == DB_ROW) {
+        read_row(s, a, &row);
+        each(ctx, &row);
+    }
+    return rc;
+}
+
+enum db_rc providers_names(struct db *db, struct arena *a, const char *tenant_id,
+                           void (*each)(void *ctx, const char *id, const char *name), void *ctx)
+{
+    SQL(all, "SELECT id, name FROM llm_providers WHERE tenant_id = ?1 ORDER BY name");
+    struct db_stmt *s = db_query(db, &all, "t", tenant_id);
+    enum db_rc rc;
+    while ((rc = db_next(s)) == DB_ROW) {
+        const char *id = db_text(s, 0, a);
+        each(ctx, id, db_text(s, 1, a));
+    }
+    return rc;
 }
 
 enum db_rc provider_put(struct db *db, struct arena *a, const char *tenant_id, const struct provider *in)

@@ -11,9 +11,11 @@
 #include "base/arena.h"
 #include "store/db.h"
 
+/* The run as a whole; it is also the root of its spans, under the same id. */
 struct trace {
     const char *id, *tenant_id, *run_id, *session_key, *user_id, *channel, *agent_id, *agent_key, *name;
     const char *input_preview, *output_preview, *status, *error;
+    const char *model, *provider;      /* NULL while running */
     const char *start_time, *end_time; /* end_time NULL while running */
     int64_t duration_ms;
     int64_t span_count, llm_call_count, tool_call_count, input_tokens, output_tokens;
@@ -42,7 +44,9 @@ enum db_rc trace_insert(struct db *db, const struct trace *t);
 /* Inserts the row or, when it is there (running), finishes it. */
 enum db_rc trace_finish(struct db *db, const struct trace *t);
 enum db_rc span_insert(struct db *db, const struct span *s);
-enum db_rc usage_add(struct db *db, const struct usage_delta *u); /* x = x + ? */
+/* x = x + ?. Inside a transaction equal keys are added up and written once, before its commit; until then the strings
+ * must live. */
+enum db_rc usage_add(struct db *db, const struct usage_delta *u);
 
 /* Marks the running traces of one worker that began before a time ("~": all of them): status error, text
  * "interrupted". *count rows. */

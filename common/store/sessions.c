@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/id.h"
+#include "store/cancels.h"
 #include "store/internal.h"
 
 #define SESSION_COLUMNS                                                                                              \
@@ -39,6 +39,15 @@ static void session_row(struct db_stmt *s, struct arena *a, struct session *out)
         .created_at = db_text(s, 21, a),
         .updated_at = db_text(s, 22, a),
     };
+}
+
+enum db_rc session_taken(struct db *db, const char *tenant_id, const char *key)
+{
+    SQL(find, "SELECT 1 FROM sessions WHERE tenant_id = ?1 AND key = ?2");
+    struct db_stmt *s = db_query(db, &find, "tt", tenant_id, key);
+    enum db_rc rc = db_next(s);
+    db_reset(s);
+    return rc;
 }
 
 enum db_rc session_find(struct db *db, struct arena *a, const char *tenant_id, const char *key, struct session *out)
@@ -126,40 +135,33 @@ enum db_rc session_list(struct db *db, struct arena *a, const struct session_fil
 
 /* Changes ------------------------------------------------------------------ */
 
-static void now_text(char out[TIME_TEXT_SIZE])
+enum db_rc session_update(struct db *db, const char *tenant_id, const char *key, const char *label, const char *model,
+                          const char *metadata, const char *now)
 {
-    time_format(clock_ms(), out);
+    SQL(update, "UPDATE sessions SET label = ?3, model = ?4, metadata = ?5, updated_at = ?6"
+                " WHERE tenant_id = ?1 AND key = ?2");
+    return db_exec(db, &update, "tttttt", tenant_id, key, label, model, metadata, now);
 }
 
-enum db_rc session_patch(struct db *db, const char *tenant_id, const char *key, const char *label, const char *model,
-                         const char *metadata)
-{
-    SQL(patch, "UPDATE sessions SET label = COALESCE(?3, label), model = COALESCE(?4, model),"
-               " metadata = CASE WHEN ?5 IS NULL THEN metadata ELSE json_patch(metadata, ?5) END, updated_at = ?6"
-               " WHERE tenant_id = ?1 AND key = ?2");
-    char now[TIME_TEXT_SIZE];
-    now_text(now);
-    return db_exec(db, &patch, "tttttt", tenant_id, key, label, model, metadata, now);
-}
-
-enum db_rc session_reset(struct db *db, const char *tenant_id, const char *key)
+enum db_rc session_reset(struct db *db, const char *tenant_id, const char *key, const char *now)
 {
     SQL(calls, "DELETE FROM tool_call_index WHERE tenant_id = ?1 AND session_key = ?2");
     SQL(rows, "DELETE FROM messages WHERE session_id = (SELECT id FROM sessions WHERE tenant_id = ?1 AND key = ?2)");
-    SQL(counters, "UPDATE sessions SET summary = '', message_count = 0, message_bytes = 0, context_start = 1,"
+    SQL(counters, "UPDATE sessions SET id = ?4, summary = '', message_count = 0, message_bytes = 0, context_start = 1,"
                   " last_prompt_tokens = 0, last_message_count = 0, updated_at = ?3 WHERE tenant_id = ?1 AND key = ?2");
-    char now[TIME_TEXT_SIZE];
-    now_text(now);
-    enum db_rc rc = db_exec(db, &calls, "tt", tenant_id, key);
+    char id[UUID_SIZE];
+    uuid_new(id);
+    enum db_rc rc = cancel_mark_session(db, tenant_id, key);
+    if (rc == DB_OK)
+        rc = db_exec(db, &calls, "tt", tenant_id, key);
     if (rc == DB_OK)
         rc = db_exec(db, &rows, "tt", tenant_id, key);
-    if (rc == DB_OK)
-        rc = db_exec(db, &counters, "ttt", tenant_id, key, now);
-    return rc;
+    return rc == DB_OK ? db_exec(db, &counters, "tttt", tenant_id, key, now, id) : rc;
 }
 
 enum db_rc session_delete(struct db *db, const char *tenant_id, const char *key)
 {
     SQL(gone, "DELETE FROM sessions WHERE tenant_id = ?1 AND key = ?2");
-    return db_exec(db, &gone, "tt", tenant_id, key);
+    enum db_rc rc = cancel_mark_session(db, tenant_id, key);
+    return rc == DB_OK ? db_exec(db, &gone, "tt", tenant_id, key) : rc;
 }

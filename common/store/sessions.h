@@ -29,6 +29,8 @@ struct message {
     const char *created_at;
 };
 
+/* Is there one of this key? DB_ROW, or DB_OK. */
+enum db_rc session_taken(struct db *db, const char *tenant_id, const char *key);
 enum db_rc session_find(struct db *db, struct arena *a, const char *tenant_id, const char *key, struct session *out);
 /* Messages seq >= from, oldest first. before > 0: only seq < before; limit newest ones, still oldest first.
  * limit <= 0: all. */
@@ -36,7 +38,8 @@ enum db_rc session_messages(struct db *db, struct arena *a, const char *session_
                             int64_t limit, struct message **out, size_t *count);
 /* The number of a message named by its id. DB_ROW found, DB_OK not. */
 enum db_rc session_message_seq(struct db *db, const char *session_id, const char *message_id, int64_t *seq);
-/* The session in which an assistant message made this client tool call; newest first. */
+/* The session in which an assistant message made this client tool call, unless the session has made others since;
+ * newest first. */
 enum db_rc session_by_tool_call(struct db *db, struct arena *a, const char *tenant_id, const char *tool_call_id,
                                 const char **key);
 
@@ -53,6 +56,9 @@ enum db_rc session_list(struct db *db, struct arena *a, const struct session_fil
 
 /* Called inside a transaction (writer jobs). */
 struct session_write {
+    bool is_new;                  /* most likely nobody made it meanwhile */
+    const char *spare_key;        /* is_new: taken when the key is taken; NULL = then it goes on in that session */
+    bool spared;                  /* set: it was */
     const char *tenant_id, *key, *agent_id;
     const char *user_id; /* NULL = whoever owns it (an admin's run in another user's session) */
     const char *channel, *model, *provider; /* NULL = unchanged */
@@ -60,18 +66,20 @@ struct session_write {
     int64_t add_input_tokens, add_output_tokens;
     int64_t last_prompt_tokens; /* -1 = unchanged */
     int64_t context_window;     /* 0 = unchanged */
+    const char *began;          /* id of the session the run began in, NULL when there was none */
 };
 /* Creates the session if it is missing, adds the counters, appends the messages (seq is given here, id and
- * created_at must be set). DB_CONSTRAINT when the key belongs to another user. When the agent was deleted
- * meanwhile nothing is written and DB_OK comes back: late writes are dropped. */
-enum db_rc session_append(struct db *db, const struct session_write *s, const struct message *messages, size_t n);
+ * created_at must be set). DB_CONSTRAINT when the key belongs to another user. When the agent was deleted meanwhile,
+ * or the session it began in was deleted or reset, nothing is written and DB_OK comes back: late writes are
+ * dropped. */
+enum db_rc session_append(struct db *db, struct session_write *s, const struct message *messages, size_t n);
 
-/* NULL = unchanged. metadata is a JSON object merged into the stored one; null in it removes a key (RFC 7396). The
- * three below answer DB_OK also when there is no such session. */
-enum db_rc session_patch(struct db *db, const char *tenant_id, const char *key, const char *label, const char *model,
-                         const char *metadata);
-/* Messages, summary and context pointer go, token counters stay. */
-enum db_rc session_reset(struct db *db, const char *tenant_id, const char *key);
+/* Stores these three; whoever calls has merged them. DB_OK also when there is no such session, as below. */
+enum db_rc session_update(struct db *db, const char *tenant_id, const char *key, const char *label, const char *model,
+                          const char *metadata, const char *now);
+/* Messages, summary and context pointer go, token counters stay. The session gets another id, so that what a run
+ * that is still going on wants to append is dropped. Its runs are marked to be cancelled, here and in the delete. */
+enum db_rc session_reset(struct db *db, const char *tenant_id, const char *key, const char *now);
 enum db_rc session_delete(struct db *db, const char *tenant_id, const char *key);
 
 #endif

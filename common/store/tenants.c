@@ -68,6 +68,7 @@ enum db_rc tenant_rows_delete(struct db *db, const char *tenant_id)
         {.text = "DELETE FROM kept_answers WHERE scope >= ?1 || '|' AND scope < ?1 || '}'"},
         {.text = "DELETE FROM activity_logs WHERE tenant_id = ?1"},
         {.text = "DELETE FROM jobs WHERE tenant_id = ?1"},
+        {.text = "DELETE FROM run_cancels WHERE tenant_id = ?1"}, /* never more than a few */
     };
     SQL(reload, "UPDATE generations SET n = n + 1");
     enum db_rc rc = DB_OK;

@@ -1,4 +1,7 @@
 /* Traces, spans, usage: what a run leaves, and reading runs back. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "store/internal.h"
 #include "store/runs.h"
 
@@ -18,17 +21,18 @@ enum db_rc trace_finish(struct db *db, const struct trace *t)
     SQL(finish,
         "INSERT INTO traces (id, tenant_id, run_id, session_key, user_id, channel, agent_id, agent_key, name, status,"
         " start_time, end_time, duration_ms, span_count, llm_call_count, tool_call_count, total_input_tokens,"
-        " total_output_tokens, total_cost, worker, error, input_preview, output_preview, metadata, tags)"
+        " total_output_tokens, total_cost, worker, error, input_preview, output_preview, metadata, tags, model,"
+        " provider)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
-        " ?23, ?24, ?25)"
-        " ON CONFLICT (tenant_id, id) DO UPDATE SET status = ?10, end_time = ?12, duration_ms = ?13, span_count = ?14,"
+        " ?23, ?24, ?25, ?26, ?27)"
+        " ON CONFLICT (tenant_id, id) DO UPDATE SET session_key = ?4, status = ?10, end_time = ?12, duration_ms = ?13, span_count = ?14,"
         " llm_call_count = ?15, tool_call_count = ?16, total_input_tokens = ?17, total_output_tokens = ?18,"
-        " total_cost = ?19, error = ?21, output_preview = ?23, metadata = ?24");
-    return db_exec(db, &finish, "ttttttttttttiiiiiidittttt", t->id, t->tenant_id, t->run_id, t->session_key,
+        " total_cost = ?19, error = ?21, output_preview = ?23, metadata = ?24, model = ?26, provider = ?27");
+    return db_exec(db, &finish, "ttttttttttttiiiiiidittttttt", t->id, t->tenant_id, t->run_id, t->session_key,
                    t->user_id, t->channel, t->agent_id, t->agent_key, t->name, t->status, t->start_time, t->end_time,
                    t->duration_ms, t->span_count, t->llm_call_count, t->tool_call_count, t->input_tokens,
                    t->output_tokens, t->cost, t->worker, t->error, t->input_preview, t->output_preview, t->metadata,
-                   t->tags);
+                   t->tags, t->model, t->provider);
 }
 
 enum db_rc span_insert(struct db *db, const struct span *s)
@@ -51,7 +55,7 @@ static enum db_rc month_add(struct db *db, const struct usage_delta *u)
     return db_exec(db, &add, "tttd", u->tenant_id, u->agent_id, u->bucket_hour, u->cost);
 }
 
-enum db_rc usage_add(struct db *db, const struct usage_delta *u)
+static enum db_rc usage_write(struct db *db, const struct usage_delta *u)
 {
     SQL(add, "INSERT INTO usage_hourly (tenant_id, bucket_hour, agent_id, user_id, channel, provider, model, requests,"
              " errors, llm_calls, tool_calls, input_tokens, output_tokens, cache_read_tokens, cache_create_tokens,"
@@ -71,11 +75,71 @@ enum db_rc usage_add(struct db *db, const struct usage_delta *u)
     return rc;
 }
 
+/* Usage of the open transaction: runs that end together are mostly of the same hour, agent and user. */
+struct usage_sums {
+    size_t n;
+    struct usage_delta list[32];
+};
+
+static bool text_same(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool key_same(const struct usage_delta *a, const struct usage_delta *b)
+{
+    return text_same(a->user_id, b->user_id) && text_same(a->agent_id, b->agent_id) &&
+           text_same(a->tenant_id, b->tenant_id) && text_same(a->bucket_hour, b->bucket_hour) &&
+           text_same(a->channel, b->channel) && text_same(a->provider, b->provider) && text_same(a->model, b->model);
+}
+
+static void usage_sum(struct usage_delta *to, const struct usage_delta *u)
+{
+    to->requests += u->requests;
+    to->errors += u->errors;
+    to->llm_calls += u->llm_calls;
+    to->tool_calls += u->tool_calls;
+    to->input_tokens += u->input_tokens;
+    to->output_tokens += u->output_tokens;
+    to->cache_read_tokens += u->cache_read_tokens;
+    to->cache_create_tokens += u->cache_create_tokens;
+    to->thinking_tokens += u->thinking_tokens;
+    to->duration_ms += u->duration_ms;
+    to->cost += u->cost;
+}
+
+static enum db_rc usage_flush(struct db *db, void *state)
+{
+    const struct usage_sums *sums = state;
+    enum db_rc rc = DB_OK;
+    for (size_t i = 0; rc == DB_OK && i < sums->n; i++)
+        rc = usage_write(db, &sums->list[i]);
+    return rc;
+}
+
+enum db_rc usage_add(struct db *db, const struct usage_delta *u)
+{
+    struct db_late *late = db_late(db);
+    if (late && !late->state)
+        *late = (struct db_late){usage_flush, free, calloc(1, sizeof(struct usage_sums))};
+    struct usage_sums *sums = late ? late->state : NULL;
+    size_t i = 0;
+    while (sums && i < sums->n && !key_same(&sums->list[i], u))
+        i++;
+    if (!sums || i == sizeof sums->list / sizeof *sums->list)
+        return usage_write(db, u);
+    if (i < sums->n)
+        usage_sum(&sums->list[i], u);
+    else
+        sums->list[sums->n++] = *u;
+    return DB_OK;
+}
+
 enum db_rc traces_interrupt(struct db *db, int64_t worker, const char *before, const char *now, int64_t *count)
 {
     SQL(interrupt, "UPDATE traces SET status = 'error', error = 'interrupted', end_time = ?2,"
                    " duration_ms = MAX(0, CAST(ROUND((julianday(?2) - julianday(start_time)) * 86400000) AS INTEGER))"
-                   " WHERE status = 'running' AND worker = ?1 AND start_time < ?3");
+                   " WHERE status <> 'completed' AND status = 'running' AND worker = ?1 AND start_time < ?3");
     enum db_rc rc = db_exec(db, &interrupt, "itt", worker, now, before);
     *count = rc == DB_OK ? db_changes(db) : 0;
     return rc;
@@ -83,7 +147,7 @@ enum db_rc traces_interrupt(struct db *db, int64_t worker, const char *before, c
 
 enum db_rc traces_running_workers(struct db *db, int64_t *workers, size_t max, size_t *count)
 {
-    SQL(owners, "SELECT DISTINCT worker FROM traces WHERE status = 'running' LIMIT ?1");
+    SQL(owners, "SELECT DISTINCT worker FROM traces WHERE status <> 'completed' AND status = 'running' LIMIT ?1");
     *count = 0;
     struct db_stmt *s = db_query(db, &owners, "i", (int64_t)max);
     enum db_rc rc;
@@ -150,15 +214,17 @@ enum db_rc run_find(struct db *db, struct arena *a, const char *tenant_id, const
     return rc;
 }
 
-/* One statement for each index. A page by key begins after the run named in `before`. */
+/* One statement for each index. Runs that did not complete are few and have one of their own; the others are found
+ * by looking at all. A page by key begins after the run named in `before`. */
 #define OF_TENANT " FROM traces WHERE tenant_id = ?1"
 #define OF_USER OF_TENANT " AND user_id = ?2"
-#define OF_RUNNING OF_TENANT " AND status = 'running' AND (?2 IS NULL OR user_id = ?2)"
+#define UNFINISHED " FROM traces INDEXED BY traces_unfinished WHERE status <> 'completed' AND status = ?3" \
+    " AND tenant_id = ?1 AND (?2 IS NULL OR user_id = ?2)"
 #define WITH_STATUS " AND (?3 IS NULL OR status = ?3)"
 #define PAGE " AND id < ?4 ORDER BY id DESC LIMIT ?5 OFFSET ?6"
 #define COUNTED(where) "SELECT COUNT(*) FROM (SELECT 1" where " LIMIT 10001)"
 
-enum run_index { BY_TENANT, BY_USER, RUNNING, RUN_INDEXES };
+enum run_index { BY_TENANT, BY_USER, BY_STATUS, RUN_INDEXES };
 
 static struct db_stmt *run_count(struct db *db, enum run_index index, const char *tenant_id, const char *user,
                                  const char *status)
@@ -170,7 +236,7 @@ static struct db_stmt *run_count(struct db *db, enum run_index index, const char
     static struct sql with_status[RUN_INDEXES] = {
         [BY_TENANT] = {.text = COUNTED(OF_TENANT WITH_STATUS)},
         [BY_USER] = {.text = COUNTED(OF_USER WITH_STATUS)},
-        [RUNNING] = {.text = COUNTED(OF_RUNNING WITH_STATUS)},
+        [BY_STATUS] = {.text = COUNTED(UNFINISHED)},
     };
     if (status)
         return db_query(db, &with_status[index], "ttt", tenant_id, user, status);
@@ -194,13 +260,13 @@ enum db_rc run_list(struct db *db, struct arena *a, const char *tenant_id, const
     static struct sql pages[RUN_INDEXES] = {
         [BY_TENANT] = {.text = "SELECT " RUN_COLUMNS OF_TENANT WITH_STATUS PAGE},
         [BY_USER] = {.text = "SELECT " RUN_COLUMNS OF_USER WITH_STATUS PAGE},
-        [RUNNING] = {.text = "SELECT " RUN_COLUMNS OF_RUNNING WITH_STATUS PAGE},
+        [BY_STATUS] = {.text = "SELECT " RUN_COLUMNS UNFINISHED PAGE},
     };
     *out = NULL;
     *count = 0;
     enum run_index index = user ? BY_USER : BY_TENANT;
-    if (status && strcmp(status, "running") == 0)
-        index = RUNNING;
+    if (status && strcmp(status, "completed") != 0)
+        index = BY_STATUS;
     enum db_rc rc = total_read(run_count(db, index, tenant_id, user, status), total, total_capped);
     if (rc != DB_OK)
         return rc;

@@ -14,6 +14,9 @@
 #include "store/internal.h"
 
 enum { GROUP_MAX = 256, POST_LIE_MS = 20 };
+/* A commit costs the same for one run as for ten, so under load one begins this long after the one before, if not
+ * enough jobs wait already. Nobody is made to wait while jobs come one by one. */
+enum { PAUSE_US = 1000, CROWD = 3, CROWD_ENOUGH = 16 };
 
 /* One that somebody waits for lives on his stack. */
 struct job {
@@ -40,6 +43,8 @@ struct writer {
     size_t queued;
     size_t waiting; /* queued jobs that somebody waits for */
     size_t backlog; /* all jobs not finished */
+    size_t crowd;   /* how many waited for the last group */
+    int64_t began_us; /* the last group, clock_mono_us */
     bool leading;   /* somebody leads or was called to */
     bool asleep;    /* the background thread, until it is called */
     bool stop;
@@ -102,7 +107,7 @@ static void finish(struct job *j, enum db_rc rc)
 static void run_group(struct db *db, struct job *first)
 {
     enum db_rc rc = run_together(db, first);
-    /* A lock that did not come in 10 s is not waited for again by each of them. */
+    /* A lock that did not come in time is not waited for again by each of them. */
     bool settled = rc == DB_OK || rc == DB_BUSY || !first->next;
     for (struct job *j = first, *next; j; j = next) {
         next = j->next;
@@ -117,11 +122,13 @@ static struct job *take_group(struct writer *w, size_t *count)
 {
     struct job *first = w->head, *last = NULL;
     size_t n = 0;
+    w->crowd = 0;
     for (struct job *j = first; j && n < GROUP_MAX; j = j->next, n++) {
         if (j->wake)
-            w->waiting--;
+            w->crowd++;
         last = j;
     }
+    w->waiting -= w->crowd;
     w->queued -= n;
     w->head = last->next;
     if (!w->head)
@@ -153,12 +160,25 @@ static struct job *hand_over(struct writer *w)
     return NULL;
 }
 
+/* With the lock held, as it is afterwards. */
+static void gather(struct writer *w)
+{
+    int64_t pause = w->began_us + PAUSE_US - clock_mono_us();
+    if (w->crowd < CROWD || w->waiting >= CROWD_ENOUGH || pause <= 0 || w->stop)
+        return;
+    pthread_mutex_unlock(&w->lock);
+    nanosleep(&(struct timespec){.tv_nsec = (long)pause * 1000}, NULL);
+    pthread_mutex_lock(&w->lock);
+}
+
 /* One group. The caller holds the lead, and has handed it over afterwards. */
 static void lead(struct writer *w)
 {
     size_t n;
     pthread_mutex_lock(&w->lock);
+    gather(w);
     struct job *group = take_group(w, &n);
+    w->began_us = clock_mono_us();
     pthread_mutex_unlock(&w->lock);
     checkpointer_give_way(w->checkpointer);
     run_group(w->db, group);
@@ -241,7 +261,7 @@ struct writer *writer_start(const char *path, char *err, size_t errsize)
     pthread_cond_init(&w->work, &attr);
     pthread_condattr_destroy(&attr);
 
-    w->db = db_open(path, DB_READWRITE, err, errsize);
+    w->db = db_open(path, DB_WRITER, err, errsize);
     if (w->db)
         w->checkpointer = checkpointer_start(path, err, errsize);
     if (!w->checkpointer) {
@@ -320,8 +340,12 @@ void writer_post(struct writer *w, struct db *db, write_fn *fn, void *arg, void 
         hand_in(w, j);
         return;
     }
-    /* No writer, or no memory for the queue: done on the spot. */
+    /* No writer, or no memory for the queue: done on the spot, without a long wait. */
+    if (!w)
+        db_hurry(db, true);
     posted_done(writer_run(w, db, fn, arg), arg, free_arg);
+    if (!w)
+        db_hurry(db, false);
 }
 
 size_t writer_backlog(struct writer *w)

@@ -1,14 +1,16 @@
 /* Credential, tenant, role, user header. */
 #include "web/auth.h"
 
+#include <stdatomic.h>
+
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "store/keys.h"
+#include "store/memo.h"
 #include "web/reply.h"
-#include "web/transport.h"
 
 enum { KEY_LEN = API_KEY_SIZE - 1, KEY_USE_EVERY_MS = 60000, USER_ID_MAX = 255 };
 
@@ -38,7 +40,7 @@ static const char *bearer_token(struct request *req)
 /* A user header was sent, be it empty: that must not pass for "no user". */
 static bool user_header_sent(const struct request *req)
 {
-    return transport_param(req->io, "HTTP_X_GOCLAW_USER_ID") != NULL;
+    return params_get(&req->env, "HTTP_X_GOCLAW_USER_ID") != NULL;
 }
 
 static void principal_gateway_token(struct request *req)
@@ -102,44 +104,117 @@ static enum role scopes_role(struct arena *a, const char *scopes)
     return best;
 }
 
+/* ---- API keys and tenants, kept while they are fresh ---- */
+
+struct known_key {
+    struct api_key key;
+    enum role role;
+    atomic_bool noted; /* whoever used this copy first notes the use */
+};
+
+/* What is looked for: kind and name are the memo's key. */
+struct look_up {
+    struct request *req;
+    struct db *db;
+    const char *name;
+};
+
+static enum db_rc look_up(struct look_up *l, char kind, memo_build *build, void **found)
+{
+    size_t n = strlen(l->name);
+    char *key = arena_alloc(l->req->arena, n + 2);
+    key[0] = kind;
+    memcpy(key + 1, l->name, n);
+    return memo_get(l->req->gw->memo, l->req->arena, key, n + 1, build, l, found);
+}
+
+static enum db_rc key_build(void *ctx, struct arena *a, void **value)
+{
+    struct look_up *l = ctx;
+    struct known_key *k = ARENA_NEW(a, struct known_key);
+    enum db_rc rc = key_find(l->db, a, l->name, &k->key);
+    if (rc == DB_ROW)
+        k->role = scopes_role(l->req->arena, k->key.scopes);
+    *value = k;
+    return rc;
+}
+
+static enum db_rc tenant_build(void *ctx, struct arena *a, void **value)
+{
+    struct look_up *l = ctx;
+    struct tenant *t = ARENA_NEW(a, struct tenant);
+    *value = t;
+    return tenant_find(l->db, a, l->name, t);
+}
+
+/* Expiry needs no change of configuration: it is looked at each time. */
+static enum db_rc key_known(struct request *req, struct db *db, const char *hash, struct known_key **out)
+{
+    struct look_up l = {req, db, hash};
+    void *found = NULL;
+    enum db_rc rc = look_up(&l, 'k', key_build, &found);
+    *out = found;
+    return rc == DB_ROW && key_has_expired(&(*out)->key) ? DB_OK : rc;
+}
+
+static enum db_rc tenant_known(struct request *req, struct db *db, const char *id_or_slug, const struct tenant **out)
+{
+    struct look_up l = {req, db, id_or_slug};
+    void *found = NULL;
+    enum db_rc rc = look_up(&l, 't', tenant_build, &found);
+    *out = found;
+    return rc;
+}
+
+/* ---- which credential ---- */
+
 static bool key_use_due(const struct api_key *key)
 {
     int64_t last;
     return key->last_used_at == NULL || !time_parse(key->last_used_at, &last) || clock_ms() - last >= KEY_USE_EVERY_MS;
 }
 
-static void principal_api_key(struct request *req, const struct api_key *key)
+static void principal_api_key(struct request *req, struct known_key *known)
 {
     struct principal *who = &req->who;
+    const struct api_key *key = &known->key;
     const char *sent = req_header(req, user_header);
     who->credential = CRED_API_KEY;
     who->key_id = key->id;
     who->system_level_key = key->tenant_id == NULL;
-    who->role = scopes_role(req->arena, key->scopes);
+    who->role = known->role;
     who->user_bound = key->owner_id != NULL && key->owner_id[0] != '\0';
     who->user = who->user_bound ? key->owner_id : sent;
-    req->note_key_use = key_use_due(key);
+    req->note_key_use = key_use_due(key) && !atomic_exchange(&known->noted, true);
     if (who->user_bound && sent != NULL && strcmp(sent, key->owner_id) != 0)
         log_event(LOG_WARN, 3023, "security.api_key_owner_override", LOG_S, "request_id", req->id, LOG_S, "key",
                   key->id, LOG_S, "sent", sent, LOG_S, "user", key->owner_id, LOG_END);
 }
 
+/* A key is no gateway token unless the configured one looks like a key: then it is not compared. */
+static bool is_gateway_token(const struct config *c, const char *token, bool shaped)
+{
+    return token != NULL && c->token[0] != '\0' && (!shaped || key_shaped(c->token)) && secret_equal(token, c->token);
+}
+
 /* Fills req->who, and *key when it was an API key. */
-static bool credential_find(struct request *req, struct db *db, struct api_key *key, struct fault *f)
+static bool credential_find(struct request *req, struct db *db, const struct api_key **key, struct fault *f)
 {
     const struct config *c = req->gw->config;
     const char *token = bearer_token(req);
-    if (token != NULL && c->token[0] != '\0' && secret_equal(token, c->token)) {
+    bool shaped = token != NULL && key_shaped(token);
+    if (is_gateway_token(c, token, shaped)) {
         principal_gateway_token(req);
         return true;
     }
-    bool shaped = token != NULL && key_shaped(token);
     if (shaped) {
         char hash[SHA256_HEX_SIZE];
+        struct known_key *known;
         sha256_hex(token, strlen(token), hash);
-        enum db_rc rc = key_find(db, req->arena, hash, key);
+        enum db_rc rc = key_known(req, db, hash, &known);
         if (rc == DB_ROW) {
-            principal_api_key(req, key);
+            *key = &known->key;
+            principal_api_key(req, known);
             return true;
         }
         if (rc != DB_OK) {
@@ -179,8 +254,8 @@ static bool tenant_enter(struct request *req, const struct tenant *t, struct fau
 
 static bool tenant_of_key(struct request *req, struct db *db, const struct api_key *key, struct fault *f)
 {
-    struct tenant t;
-    enum db_rc rc = tenant_by_id(db, req->arena, key->tenant_id, &t);
+    const struct tenant *t;
+    enum db_rc rc = tenant_known(req, db, key->tenant_id, &t);
     if (rc == DB_OK)
         return tenant_denied(f);
     if (rc != DB_ROW) {
@@ -188,10 +263,10 @@ static bool tenant_of_key(struct request *req, struct db *db, const struct api_k
         return false;
     }
     const char *named = req_header(req, "X-GoClaw-Tenant-Id");
-    if (named != NULL && strcasecmp(named, t.id) != 0 && strcmp(named, t.slug) != 0)
+    if (named != NULL && strcasecmp(named, t->id) != 0 && strcmp(named, t->slug) != 0)
         log_event(LOG_WARN, 3026, "security.tenant_scope_violation", LOG_S, "request_id", req->id, LOG_S, "key",
-                  key->id, LOG_S, "tenant", t.id, LOG_S, "named", named, LOG_END);
-    return tenant_enter(req, &t, f);
+                  key->id, LOG_S, "tenant", t->id, LOG_S, "named", named, LOG_END);
+    return tenant_enter(req, t, f);
 }
 
 /* A gateway token that acts for a user who is no owner: master, or where he is a member. The answer does not
@@ -223,12 +298,12 @@ static bool tenant_resolve(struct request *req, struct db *db, const struct api_
         tenant_set(req, MASTER_TENANT_ID, "master");
         return true;
     }
-    struct tenant t;
-    enum db_rc rc = tenant_find(db, req->arena, named, &t);
+    const struct tenant *t;
+    enum db_rc rc = tenant_known(req, db, named, &t);
     if (who->credential == CRED_GATEWAY_TOKEN && who->role != ROLE_OWNER)
-        return tenant_by_membership(req, db, rc, &t, f);
+        return tenant_by_membership(req, db, rc, t, f);
     if (rc == DB_ROW)
-        return tenant_enter(req, &t, f);
+        return tenant_enter(req, t, f);
     if (rc == DB_OK)
         return fault_set(f, FAULT_NOT_FOUND, MSG_tenant_not_found, "X-GoClaw-Tenant-Id", named, NULL);
     fault_db(req, rc, f);
@@ -237,8 +312,8 @@ static bool tenant_resolve(struct request *req, struct db *db, const struct api_
 
 bool auth_principal(struct request *req, struct db *db, struct fault *f)
 {
-    struct api_key key = {.id = NULL};
-    return credential_find(req, db, &key, f) && tenant_resolve(req, db, &key, f);
+    const struct api_key *key = NULL;
+    return credential_find(req, db, &key, f) && tenant_resolve(req, db, key, f);
 }
 
 /* ---- role and user header (contract 01 §2.3, §6) ---- */

@@ -4,7 +4,9 @@
  *  1. Secrets are compared by secret_equal alone, or found by their SHA-256.
  *  2. Every failure is 401 with the same body: unknown, expired and revoked keys
  *     cannot be told apart.
- *  3. No cache: revocation and expiry count from the next request on.
+ *  3. Revocation, expiry and every change of a tenant count from the next request on, in every process: keys and
+ *     tenants that were found are kept only while store/fresh.h says so, and expiry is looked at each time.
+ *     Memberships, and what was not found, are never kept.
  *  4. The tenant comes from the credential, or from the header where the
  *     credential may choose; a name that does not exist never falls back.
  */

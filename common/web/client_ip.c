@@ -102,6 +102,8 @@ const char *client_ip_find(struct arena *a, const char *peer, const char *forwar
     if (!address_parse(peer, &addr))
         return arena_strdup(a, peer);
     size_t end = forwarded_for != NULL ? strlen(forwarded_for) : 0;
+    if (end == 0 && strchr(peer, ':') == NULL) /* IPv4 is written in one way only */
+        return arena_strdup(a, peer);
     while (end > 0 && is_trusted(trusted, &addr)) {
         size_t start = end;
         while (start > 0 && forwarded_for[start - 1] != ',')

@@ -1,4 +1,4 @@
-/* Percent-encoding of paths and queries. Private to common/web; pure functions. */
+/* Percent-encoding of paths, queries and header values; pure functions. */
 #ifndef CLAWGATE_WEB_PERCENT_H
 #define CLAWGATE_WEB_PERCENT_H
 

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "web/transport.h"
 
-enum { HEAD_MAX = 64 * 1024 };
+enum { HEAD_MAX = 64 * 1024, HEAD_USUAL = 900 };
 
 /* ---- head ---- */
 
@@ -48,10 +48,18 @@ static bool header_clean(const char *s)
     return true;
 }
 
+static void add_line(struct buf *b, const char *name, const char *value)
+{
+    buf_adds(b, name);
+    buf_add(b, ": ", 2);
+    buf_adds(b, value);
+    buf_add(b, "\r\n", 2);
+}
+
 void reply_header(struct request *req, const char *name, const char *value)
 {
     if (value != NULL && header_clean(name) && header_clean(value))
-        buf_addf(req->headers, "%s: %s\r\n", name, value);
+        add_line(req->headers, name, value);
 }
 
 /* Was the header set by reply_header? */
@@ -59,7 +67,7 @@ static bool header_set(const struct request *req, const char *name)
 {
     size_t n = strlen(name);
     for (const char *line = buf_str(req->headers); *line != '\0';) {
-        if (strncasecmp(line, name, n) == 0 && line[n] == ':')
+        if ((line[0] | 0x20) == (name[0] | 0x20) && strncasecmp(line, name, n) == 0 && line[n] == ':')
             return true;
         const char *end = strchr(line, '\n');
         line = end != NULL ? end + 1 : "";
@@ -70,35 +78,69 @@ static bool header_set(const struct request *req, const char *name)
 static void header_default(struct request *req, struct buf *head, const char *name, const char *value)
 {
     if (!header_set(req, name) && header_clean(value))
-        buf_addf(head, "%s: %s\r\n", name, value);
+        add_line(head, name, value);
 }
 
 static bool served_over_tls(const struct request *req)
 {
-    const char *https = transport_param(req->io, "HTTPS");
-    const char *scheme = transport_param(req->io, "REQUEST_SCHEME");
+    const char *https = params_get(&req->env, "HTTPS");
+    const char *scheme = params_get(&req->env, "REQUEST_SCHEME");
     return (https != NULL && strcasecmp(https, "on") == 0) || (scheme != NULL && strcasecmp(scheme, "https") == 0);
+}
+
+struct header {
+    const char *name, *value;
+};
+
+#define HEADERS(X) \
+    X("X-Content-Type-Options", "nosniff") \
+    X("X-Frame-Options", "DENY") \
+    X("X-XSS-Protection", "0") \
+    X("Referrer-Policy", "strict-origin-when-cross-origin") \
+    X("Cache-Control", "no-store")
+#define HEADER_LINE(name, value) name ": " value "\r\n"
+#define HEADER_ROW(name, value) {name, value},
+
+/* All at once when nothing set by reply_header begins like one of them. */
+static void head_defaults(struct request *req, struct buf *head)
+{
+    static const char lines[] = HEADERS(HEADER_LINE);
+    static const struct header rows[] = {HEADERS(HEADER_ROW)};
+    bool alike = false;
+    for (const char *line = buf_str(req->headers); *line != '\0' && !alike;) {
+        alike = strchr("XxRrCc", *line) != NULL;
+        const char *end = strchr(line, '\n');
+        line = end != NULL ? end + 1 : "";
+    }
+    if (!alike)
+        buf_add(head, lines, sizeof lines - 1);
+    for (size_t i = 0; alike && i < sizeof rows / sizeof *rows; i++)
+        header_default(req, head, rows[i].name, rows[i].value);
 }
 
 static void head_fill(struct request *req, struct buf *head, int status, const char *content_type, int64_t length)
 {
-    buf_addf(head, "Status: %d %s\r\n", status, status_phrase(status));
+    buf_reserve(head, HEAD_USUAL);
+    buf_adds(head, "Status: ");
+    buf_addi(head, status);
+    buf_addc(head, ' ');
+    buf_adds(head, status_phrase(status));
+    buf_add(head, "\r\n", 2);
     if (content_type != NULL && header_clean(content_type))
-        buf_addf(head, "Content-Type: %s\r\n", content_type);
-    if (length >= 0)
-        buf_addf(head, "Content-Length: %lld\r\n", (long long)length);
-    header_default(req, head, "X-Content-Type-Options", "nosniff");
-    header_default(req, head, "X-Frame-Options", "DENY");
-    header_default(req, head, "X-XSS-Protection", "0");
-    header_default(req, head, "Referrer-Policy", "strict-origin-when-cross-origin");
+        add_line(head, "Content-Type", content_type);
+    if (length >= 0) {
+        buf_adds(head, "Content-Length: ");
+        buf_addi(head, length);
+        buf_add(head, "\r\n", 2);
+    }
+    head_defaults(req, head);
     if (served_over_tls(req))
         header_default(req, head, "Strict-Transport-Security", "max-age=31536000; includeSubDomains");
-    header_default(req, head, "Cache-Control", "no-store");
     header_default(req, head, "X-Request-Id", req->id);
     if (!header_set(req, "Access-Control-Allow-Origin"))
         cors_headers(req, head, req->preflight);
     buf_adds(head, buf_str(req->headers));
-    buf_adds(head, "\r\n");
+    buf_add(head, "\r\n", 2);
 }
 
 bool reply_head(struct request *req, int status, const char *content_type, int64_t length)

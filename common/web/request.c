@@ -13,7 +13,8 @@ enum { HEADER_NAME_MAX = 64, READ_CHUNK = 64 * 1024 };
 const char *req_header(const struct request *req, const char *name)
 {
     char param[HEADER_NAME_MAX + 8];
-    bool own = strcasecmp(name, "Content-Type") == 0 || strcasecmp(name, "Content-Length") == 0;
+    bool own = strncasecmp(name, "Content-", 8) == 0 &&
+               (strcasecmp(name + 8, "Type") == 0 || strcasecmp(name + 8, "Length") == 0);
     size_t at = 0;
     if (!own) {
         memcpy(param, "HTTP_", 5);
@@ -22,7 +23,7 @@ const char *req_header(const struct request *req, const char *name)
     for (; *name != '\0' && at < sizeof param - 1; name++)
         param[at++] = *name == '-' ? '_' : (char)toupper((unsigned char)*name);
     param[at] = '\0';
-    const char *value = transport_param(req->io, param);
+    const char *value = params_get(&req->env, param);
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 

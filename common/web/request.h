@@ -21,6 +21,7 @@
 #include "store/db.h"
 #include "store/pool.h"
 #include "store/writer.h"
+#include "web/params.h"
 #include "web/route.h"
 
 /* Who calls, once authenticated (contract 01 §1, §5). */
@@ -44,6 +45,8 @@ struct gateway {
     struct db_pool *pool;   /* threaded process; NULL otherwise */
     struct writer *writer;  /* threaded process; NULL otherwise */
     struct fresh *fresh;    /* store/fresh.h; NULL: keep no copies of configuration */
+    struct memo *memo;      /* the copies (store/memo.h); NULL: there are none. Keys begin with a letter for their
+                               kind: k API key, t tenant, l list, n its total */
     struct ratelimit *limiter; /* NULL: no limit */
     void *state;            /* the program's own, set by its start function */
 };
@@ -54,6 +57,7 @@ struct request {
     struct arena *arena;
     const struct gateway *gw;
     struct transport *io;
+    struct params env;       /* headers and everything else the front server says */
 
     enum method method;      /* HEAD arrives as METHOD_GET with head_only set */
     bool head_only;

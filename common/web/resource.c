@@ -118,6 +118,17 @@ struct table *resource_table(const struct resource *r)
     return t;
 }
 
+const struct label *resource_labels(const struct resource *r)
+{
+    const struct label *labels = __atomic_load_n(&r->made->labels, __ATOMIC_ACQUIRE);
+    if (labels != NULL)
+        return labels;
+    const struct label *mine = labels_make(r);
+    if (__atomic_compare_exchange_n(&r->made->labels, &labels, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return mine;
+    return labels;
+}
+
 struct table_view resource_view(const struct request *req, const struct resource *r, const char *parent)
 {
     const struct principal *who = &req->who;

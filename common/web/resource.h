@@ -36,7 +36,8 @@ enum field_kind {
     FIELD_BOOL,
     FIELD_ENUM,       /* one of `values`, kept as text */
     FIELD_OBJECT,     /* JSON object, at most max bytes of text; replaced whole */
-    FIELD_TEXTS,      /* array of strings: at most max items of item_max bytes */
+    FIELD_TEXTS,      /* array of strings: at most max items of item_max bytes, each one of `values` if there are any;
+                         FIELD_REQUIRED refuses an empty one too */
     FIELD_SECRET,     /* text; stored encrypted, shown as "***", omitted when empty. PUT: "***" and "" keep it, null
                          clears it. At most max bytes */
     FIELD_SECRET_MAP, /* object string -> string, one encrypted blob; shown as {"KEY":"***"}. PUT replaces the map, a
@@ -69,7 +70,7 @@ struct field {
     unsigned flags;
     int64_t min, max;      /* by kind; max 0 = no limit */
     int64_t item_max;
-    const char *values;    /* FIELD_ENUM: "stdio|sse|http=sse" (an entry with = is an alias, stored as what follows) */
+    const char *values;    /* FIELD_ENUM, FIELD_TEXTS: "stdio|sse|http=sse" (an entry with = is an alias, stored as what follows) */
     const char *preset;    /* text as it is, numbers, true/false, JSON for objects; NULL: "" 0 false {} [], or null */
     const char *aliases;   /* further names in bodies, "a|b"; the field's own name wins */
     const char *allowed;   /* FIELD_TEXT: set of characters, as inside [] of a pattern: "a-z0-9_" */
@@ -115,8 +116,9 @@ enum edit_action { EDIT_CREATE, EDIT_UPDATE, EDIT_DELETE };
 /* What the house makes of a resource, once per process; private. */
 struct resource_made {
     struct table *table;
+    const struct label *labels;
 };
-#define RESOURCE_MADE (&(struct resource_made){NULL})
+#define RESOURCE_MADE (&(struct resource_made){NULL, NULL})
 
 struct resource {
     const char *name;     /* schema name: "McpServer" */
@@ -129,6 +131,10 @@ struct resource {
 
     const struct field *fields;
     size_t field_count;   /* at most 63 */
+    const struct field *inputs; /* members of bodies that are no columns: judged like fields, read from e->body by hooks */
+    size_t input_count;
+    const struct field *once;   /* members of the 201 answer alone, for its schema; write_once writes them */
+    size_t once_count;
     const char *unique;   /* field named by 409 already_exists */
 
     const char *order;    /* "name", "created_at DESC"; id breaks ties */
@@ -137,6 +143,8 @@ struct resource {
     int64_t page_limit;   /* default limit; 0 = all rows unless asked. Then total, limit, offset always stand there */
     int64_t page_max;     /* 0 = 200 */
     bool page_before;     /* takes before=<id> */
+    bool keep_lists;      /* all that its lists show is configuration (store/fresh.h) and depends on the target, the
+                             tenant, the user and his role alone: answers are kept and sent again while they are fresh */
 
     enum put_answer put_answer;
     enum delete_answer delete_answer;
@@ -153,9 +161,10 @@ struct resource {
     const char *writable_sql;
     bool invisible_is_missing; /* 404 instead of 403 */
 
-    /* Hooks, each may be NULL. They return false after edit_refuse (or with e->change.fault filled). Those in the
-     * transaction may be called twice for one request and must not count on what they left behind. Default audit
-     * action: audit + ".created", ".updated", ".deleted"; after_write may set e->change.action, entity_id, details. */
+    /* Hooks, each may be NULL. They return false after edit_refuse, or after edit_failed when the store failed (or with
+     * e->change.fault filled). Those in the transaction may be called twice for one request and must not count on what
+     * they left behind. Default audit action: audit + ".created", ".updated", ".deleted"; after_write may set
+     * e->change.action, entity_id, details. */
     bool (*open)(struct edit *e);  /* before the row is looked for, e->db for reading: finds the parent */
     bool (*input)(struct edit *e); /* before the fields are read: may rewrite e->body (aliases, derived fields) */
     bool (*before_write)(struct edit *e); /* in the transaction, merged record in e->now, stored one in e->old:
@@ -215,6 +224,9 @@ void edit_set_int(struct edit *e, const char *field, int64_t n);
 void edit_set_json(struct edit *e, const char *field, json_object *o);
 bool edit_refuse(struct edit *e, enum fault_kind kind, enum message_id message, const char *param, const char *arg0,
                  const char *arg1);
+/* A store call of a hook failed: the answer is what the same failure of the house gives (503 when busy or full, else
+ * 500, logged), not a refusal of the request. Returns false: `return rc == DB_OK || edit_failed(e, rc);` */
+bool edit_failed(struct edit *e, enum db_rc rc);
 
 const char *record_text(const struct record *r, const char *field); /* "" when null */
 int64_t record_int(const struct record *r, const char *field);
@@ -240,6 +252,8 @@ bool resource_find(struct request *req, struct db *db, const struct resource *r,
 void resource_write(struct jsonw *w, const struct record *r);
 /* Its strong ETag, quotes included. */
 const char *resource_etag(const struct record *r);
+/* Does the request's If-Match (contract 01 §12.14) permit changing this row? NULL: there is no row. */
+bool resource_if_match(struct request *req, const struct record *stored);
 
 /* ---- for the house ---- */
 

@@ -205,6 +205,9 @@ static bool read_texts(struct edit *e, const struct field *f, json_object *in, s
     if (!json_object_is_type(in, json_type_array))
         return refuse(e, f, MSG_must_be_array, NULL);
     size_t n = json_object_array_length(in);
+    struct db_value word;
+    if (n == 0 && (f->flags & FIELD_REQUIRED) != 0)
+        return refuse(e, f, MSG_required, NULL);
     if (f->max > 0 && n > (size_t)f->max)
         return refuse(e, f, MSG_too_many, arena_printf(e->req->arena, "%lld", (long long)f->max));
     for (size_t i = 0; i < n; i++) {
@@ -213,6 +216,8 @@ static bool read_texts(struct edit *e, const struct field *f, json_object *in, s
             return refuse(e, f, MSG_must_be, "an array of strings");
         if (f->item_max > 0 && json_object_get_string_len(item) > f->item_max)
             return too_long(e, f, f->item_max, "bytes each");
+        if (f->values != NULL && !read_enum(e, f, json_object_get_string(item), &word))
+            return false;
     }
     *v = value_text(json_text(e->req->arena, in));
     return true;
@@ -320,6 +325,17 @@ static bool field_read(struct edit *e, size_t i)
     return in == NULL || f->check == NULL || f->check(e, f, v, in);
 }
 
+/* What is no column stays in the body, judged; null counts as absent. */
+static bool input_read(struct edit *e, const struct field *f)
+{
+    json_object *in = NULL;
+    struct db_value v;
+    bool late = e->action != EDIT_CREATE && (f->flags & FIELD_CREATE_ONLY) != 0;
+    if (late || !member(e, f, &in) || in == NULL)
+        return true;
+    return read_value(e, f, in, &v) && (f->check == NULL || f->check(e, f, &v, in));
+}
+
 static bool is_name_of(const struct field *f, const char *name)
 {
     if (strcmp(f->name, name) == 0)
@@ -340,7 +356,10 @@ static void unknown_tell(const struct edit *e)
         size_t i = 0;
         while (i < e->resource->field_count && !is_name_of(&e->resource->fields[i], name))
             i++;
-        if (i == e->resource->field_count)
+        size_t k = 0;
+        while (k < e->resource->input_count && !is_name_of(&e->resource->inputs[k], name))
+            k++;
+        if (i == e->resource->field_count && k == e->resource->input_count)
             log_event(LOG_INFO, 3112, "security.filtered_unknown_field", LOG_S, "request_id", e->req->id, LOG_S,
                       "resource", e->resource->name, LOG_S, "field", name, LOG_END);
     }
@@ -350,6 +369,9 @@ bool fields_read(struct edit *e)
 {
     for (size_t i = 0; i < e->resource->field_count; i++)
         if (!field_read(e, i))
+            return false;
+    for (size_t i = 0; i < e->resource->input_count; i++)
+        if (!input_read(e, &e->resource->inputs[i]))
             return false;
     if (e->action == EDIT_UPDATE)
         unknown_tell(e);

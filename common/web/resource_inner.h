@@ -30,6 +30,12 @@ static inline struct db_value value_int(int64_t n)
 /* resource.c ---------------------------------------------------------------- */
 /* The made table; NULL when there is no memory. */
 struct table *resource_table(const struct resource *r);
+/* The names of the fields as an answer shows them: ,"name": (text NULL where there was no memory). NULL: none. */
+struct label {
+    const char *text;
+    size_t len;
+};
+const struct label *resource_labels(const struct resource *r);
 /* Of the caller: tenant and the user rows are judged for. */
 struct table_view resource_view(const struct request *req, const struct resource *r, const char *parent);
 const char *json_text(struct arena *a, json_object *o);
@@ -49,6 +55,10 @@ uint64_t edit_compare(const struct edit *e);
 struct edit *edit_new(struct request *req, enum edit_action action);
 /* Steps 9 to 11 of contract 01 §0: ids, the parent, and with `out` the row. false with a fault. */
 bool edit_find(struct edit *e, struct db *db, enum access access, struct record *out);
+
+/* resource_schema.c --------------------------------------------------------- */
+/* For resource_labels. */
+const struct label *labels_make(const struct resource *r);
 
 /* resource_fields.c --------------------------------------------------------- */
 /* The preset of a field. */

@@ -1,5 +1,17 @@
-/* What a resource looks like from outside: JSON schema and lists, for --describe. */
+/* What a resource looks like from outside: names in answers; JSON schema and lists, for --describe. */
 #include "web/resource_inner.h"
+
+const struct label *labels_make(const struct resource *r)
+{
+    struct label *labels = calloc(r->field_count, sizeof *labels);
+    for (size_t i = 0; labels != NULL && i < r->field_count; i++) {
+        char *text = NULL;
+        int n = asprintf(&text, ",\"%s\":", r->fields[i].name);
+        if (n > 0)
+            labels[i] = (struct label){text, (size_t)n};
+    }
+    return labels;
+}
 
 static const char *type_name(const struct field *f)
 {
@@ -67,8 +79,10 @@ static void limits_write(struct jsonw *w, const struct field *f)
         jw_kint(w, "minimum", f->min);
     if (number)
         positive(w, "maximum", f->max);
-    if (f->kind == FIELD_TEXTS)
+    if (f->kind == FIELD_TEXTS) {
+        positive(w, "minItems", (f->flags & FIELD_REQUIRED) != 0);
         positive(w, "maxItems", f->max);
+    }
     if (f->kind == FIELD_SECRET_MAP)
         positive(w, "maxProperties", f->max);
     if (f->kind == FIELD_OBJECT)
@@ -89,6 +103,7 @@ static void shape_write(struct jsonw *w, const struct field *f)
     if (f->kind == FIELD_SECRET_MAP || f->kind == FIELD_TEXTS) {
         jw_kobj(w, f->kind == FIELD_TEXTS ? "items" : "additionalProperties");
         jw_kstr(w, "type", "string");
+        words_write(w, "enum", f->values);
         jw_obj_end(w);
     }
 }
@@ -103,7 +118,10 @@ static void default_write(struct jsonw *w, const struct field *f)
         jw_kraw(w, "default", f->preset);
 }
 
-static void property_write(struct jsonw *w, const struct field *f)
+/* A column, a member of bodies alone, or one of the 201 answer alone. */
+enum place { PLACE_COLUMN, PLACE_INPUT, PLACE_ONCE };
+
+static void property_write(struct jsonw *w, const struct field *f, enum place place)
 {
     jw_kobj(w, f->name);
     jw_kstr(w, "type", type_name(f));
@@ -114,10 +132,14 @@ static void property_write(struct jsonw *w, const struct field *f)
     default_write(w, f);
     if (f->flags & FIELD_NULLABLE)
         jw_kbool(w, "nullable", true);
-    if (field_is_fixed(f))
+    if (field_is_fixed(f) || place == PLACE_ONCE)
         jw_kbool(w, "readOnly", true);
     if (f->flags & FIELD_HIDDEN)
         jw_kbool(w, "writeOnly", true);
+    if (place == PLACE_INPUT)
+        jw_kbool(w, "x-input", true);
+    if (place == PLACE_ONCE)
+        jw_kbool(w, "x-once", true);
     if (f->flags & FIELD_CREATE_ONLY)
         jw_kbool(w, "x-create-only", true);
     words_write(w, "x-aliases", f->aliases);
@@ -156,7 +178,11 @@ void resource_describe(struct jsonw *w, const struct resource *r)
     jw_kobj(w, "properties");
     for (size_t i = 0; i < r->field_count; i++)
         if ((r->fields[i].flags & FIELD_HIDDEN) == 0 || !field_is_fixed(&r->fields[i]))
-            property_write(w, &r->fields[i]);
+            property_write(w, &r->fields[i], PLACE_COLUMN);
+    for (size_t i = 0; i < r->input_count; i++)
+        property_write(w, &r->inputs[i], PLACE_INPUT);
+    for (size_t i = 0; i < r->once_count; i++)
+        property_write(w, &r->once[i], PLACE_ONCE);
     jw_obj_end(w);
     jw_karr(w, "required");
     for (size_t i = 0; i < r->field_count; i++)

@@ -13,6 +13,12 @@ static bool failed(const struct edit *e)
     return e->change.fault.kind != FAULT_NONE;
 }
 
+bool edit_failed(struct edit *e, enum db_rc rc)
+{
+    fault_db(e->req, rc, &e->change.fault);
+    return false;
+}
+
 /* ---- before the transaction ---- */
 
 static bool fields_prepare(struct change *c)
@@ -52,14 +58,13 @@ static bool old_load(struct edit *e, struct db_value *stored)
     return true;
 }
 
-/* If-Match (contract 01 §12.14): a list of strong ETags, or *. */
-static bool if_match(struct edit *e, const struct db_value *stored)
+/* A list of strong ETags, or *. */
+bool resource_if_match(struct request *req, const struct record *stored)
 {
-    const char *list = req_header(e->req, "If-Match");
-    if (list == NULL)
-        return true;
-    struct record record = {e->req, e->resource, stored};
-    const char *etag = resource_etag(&record);
+    const char *list = req_header(req, "If-Match");
+    if (list == NULL || stored == NULL)
+        return list == NULL;
+    const char *etag = resource_etag(stored);
     size_t n = strlen(etag);
     for (const char *p = list; *p != '\0';) {
         p += strspn(p, " \t,");
@@ -68,7 +73,14 @@ static bool if_match(struct edit *e, const struct db_value *stored)
             return true;
         p += len;
     }
-    return edit_refuse(e, FAULT_IF_MATCH, MSG_precondition_failed, "If-Match", NULL, NULL);
+    return false;
+}
+
+static bool if_match(struct edit *e, const struct db_value *stored)
+{
+    struct record record = {e->req, e->resource, stored};
+    return resource_if_match(e->req, &record) ||
+           edit_refuse(e, FAULT_IF_MATCH, MSG_precondition_failed, "If-Match", NULL, NULL);
 }
 
 /* What the body says goes over what is stored; masked map values come back. */

@@ -63,7 +63,7 @@ static struct piece piece_next(const char **p)
 {
     while (**p == '/')
         ++*p;
-    struct piece piece = {.kind = PIECE_END, .text = *p, .len = strcspn(*p, "/")};
+    struct piece piece = {.kind = PIECE_END, .text = *p, .len = (size_t)(strchrnul(*p, '/') - *p)};
     if (piece.len == 0)
         return piece;
     *p += piece.len;
@@ -78,7 +78,7 @@ static struct piece piece_next(const char **p)
 
 static bool piece_fits(const struct piece *piece, const char *seg)
 {
-    return piece->kind != PIECE_LITERAL || (strlen(seg) == piece->len && memcmp(seg, piece->text, piece->len) == 0);
+    return piece->kind != PIECE_LITERAL || (strncmp(seg, piece->text, piece->len) == 0 && seg[piece->len] == '\0');
 }
 
 static bool pattern_matches(const char *pattern, const struct path *path)

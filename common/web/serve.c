@@ -95,7 +95,7 @@ static bool body_step(struct request *req, struct fault *f)
 
 static void answer(struct request *req)
 {
-    const char *doubled = env_collision(req->arena, transport_env(req->io));
+    const char *doubled = req->env.doubled;
     if (doubled != NULL) {
         reply_error(req, FAULT_INVALID, MSG_header_collision, doubled, doubled, NULL);
         return;
@@ -145,7 +145,7 @@ void serve_request(const struct gateway *gw, struct transport *t, struct arena *
     int64_t began = now_us();
     struct request *req = request_new(gw, t, arena);
     answer(req);
-    transport_flush(t);
+    transport_end(t);
     if (req->streaming)
         metrics_gauge(GAUGE_STREAMS, -1);
     metrics_request(req->status, now_us() - began);

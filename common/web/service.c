@@ -68,6 +68,7 @@ int service_main(const struct program *program, int argc, char **argv)
         return 1;
     }
     log_init(program->name, (enum log_level)config->log_level);
+    db_patience((int)config->database_wait_ms);
     if (check)
         return 0;
     if (!listens)

@@ -31,7 +31,7 @@ void sse_begin(struct request *req)
     req->streaming = true;
     metrics_add(METRIC_STREAMS, 1);
     metrics_gauge(GAUGE_STREAMS, 1);
-    s->gone = !reply_head(req, 200, "text/event-stream", -1) || !transport_flush(req->io);
+    s->gone = !reply_head(req, 200, "text/event-stream", -1);
     s->sent_ms = clock_mono_ms();
 }
 
@@ -49,31 +49,40 @@ void sse_frame(struct request *req, const char *event, const char *data, size_t 
     buf_adds(&s->frames, "\n\n");
 }
 
+/* A frame that found no memory leaves a torn stream; ending it is the only honest answer. */
+static bool frames_hand_over(struct request *req)
+{
+    struct sse_out *s = req->sse;
+    bool done = !s->frames.failed && transport_write(req->io, s->frames.data, s->frames.len);
+    buf_clear(&s->frames);
+    return done;
+}
+
 bool sse_flush(struct request *req)
 {
     struct sse_out *s = req->sse;
-    if (s->gone || s->frames.len == 0)
-        return !s->gone;
-    /* A frame that found no memory leaves a torn stream; ending it is the only honest answer. */
-    s->gone = s->frames.failed || !transport_write(req->io, s->frames.data, s->frames.len) ||
-              !transport_flush(req->io);
-    buf_clear(&s->frames);
-    s->sent_ms = clock_mono_ms();
+    if (s->gone)
+        return false;
+    bool more = s->frames.len > 0 || s->frames.failed;
+    if (more)
+        s->sent_ms = clock_mono_ms();
+    s->gone = (more && !frames_hand_over(req)) || !transport_push(req->io);
     return !s->gone;
 }
 
 bool sse_keepalive(struct request *req)
 {
     struct sse_out *s = req->sse;
-    if (s->gone || clock_mono_ms() - s->sent_ms < SSE_KEEPALIVE_MS)
-        return !s->gone;
-    buf_adds(&s->frames, ": keepalive\n\n");
+    if (!s->gone && clock_mono_ms() - s->sent_ms >= SSE_KEEPALIVE_MS)
+        buf_adds(&s->frames, ": keepalive\n\n");
     return sse_flush(req);
 }
 
 reply sse_end(struct request *req)
 {
-    sse_flush(req);
+    struct sse_out *s = req->sse;
+    if (!s->gone)
+        s->gone = !frames_hand_over(req);
     return req->status;
 }
 

@@ -363,11 +363,12 @@ static bool watches_socket(struct supervisor *s, int64_t now)
         return false;
     if (live_workers(s) == 0)
         return true;
+    /* Until the next look nobody gives notice: under load that would be one with each request. */
+    if (now < s->look_after_ms)
+        return false;
     /* Wanted first, looked at second: a worker that gets busy in between gives notice. */
     atomic_store(&s->board->notice_wanted, 1);
-    if (slots_in(s, SLOT_IDLE) > 0 || now < s->look_after_ms)
-        return false;
-    return true;
+    return slots_in(s, SLOT_IDLE) == 0;
 }
 
 static bool connection_waits(void)
@@ -414,9 +415,13 @@ static void wait_for_news(struct supervisor *s)
     eventfd_t count;
     if ((fds[0].revents & POLLIN) && eventfd_read(s->notice_fd, &count) == 0)
         s->look_after_ms = clock_mono_ms() + LOOK_AGAIN_MS;
+    if (!watch || !(fds[1].revents & POLLIN))
+        return;
     /* Looked at again: by now a worker may have taken it, or be idle and about to. */
-    if (watch && (fds[1].revents & POLLIN) && slots_in(s, SLOT_IDLE) == 0 && connection_waits())
+    if (slots_in(s, SLOT_IDLE) == 0 && connection_waits())
         s->fork_wanted = true;
+    else
+        s->look_after_ms = clock_mono_ms() + LOOK_AGAIN_MS;
 }
 
 static void act(struct supervisor *s)

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "store/fresh.h"
+#include "store/memo.h"
 #include "web/process.h"
 #include "web/ratelimit.h"
 #include "web/serve.h"
@@ -29,12 +30,20 @@ enum {
     IDLE_MAX = 16,       /* threads kept without work */
     BEYOND_RUNS = 64,    /* threads above those of runs and waiting runs: short requests beside them */
     POOL_CONNECTIONS = 8,
-    ARENAS = 4,          /* of malloc */
+    COPIES_MAX = 512,    /* of configuration */
+    ARENAS = 16,         /* of malloc: threads that share one wait for each other */
     TICK_MS = 1000,
     KICK_MS = 10,
     TRIM_AFTER_MS = 5000,
     GRACE_MS = 10000,    /* from "hurry" to giving up */
     ERR_SIZE = 256,
+};
+
+/* One thread, on its own stack. */
+struct member {
+    pthread_t thread;
+    bool idle;          /* waits for a connection, or is about to */
+    struct member *before, *behind;
 };
 
 struct crew {
@@ -46,7 +55,7 @@ struct crew {
     size_t idle;
     size_t peak;        /* most threads since memory was last given back */
     bool stopping;
-    pthread_t *members; /* the first `count` are alive */
+    struct member *first;
 };
 
 static void on_kick(int sig)
@@ -61,7 +70,8 @@ static void crew_grow(struct crew *c)
 {
     if (c->stopping || c->count >= c->limit)
         return;
-    int rc = pthread_create(&c->members[c->count], &c->attr, member_main, c);
+    pthread_t thread;
+    int rc = pthread_create(&thread, &c->attr, member_main, c);
     if (rc != 0) {
         log_event(LOG_WARN, 3321, "threads.create", LOG_I, "errno", (int64_t)rc, LOG_I, "threads",
                   (int64_t)c->count, LOG_END);
@@ -73,37 +83,68 @@ static void crew_grow(struct crew *c)
         c->peak = c->count;
 }
 
+static void crew_join(struct crew *c, struct member *m)
+{
+    m->thread = pthread_self();
+    pthread_mutex_lock(&c->lock);
+    m->behind = c->first;
+    if (c->first)
+        c->first->before = m;
+    c->first = m;
+    m->idle = true;
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* The last thing a thread does: afterwards the process may end. */
-static void crew_leave(struct crew *c)
+static void crew_leave(struct crew *c, struct member *m)
 {
     pthread_mutex_lock(&c->lock);
-    size_t i = 0;
-    while (!pthread_equal(c->members[i], pthread_self()))
-        i++;
-    c->members[i] = c->members[--c->count];
+    if (m->before)
+        m->before->behind = m->behind;
+    else
+        c->first = m->behind;
+    if (m->behind)
+        m->behind->before = m->before;
+    c->count--;
     pthread_mutex_unlock(&c->lock);
 }
 
-static bool crew_stopping(struct crew *c)
-{
-    pthread_mutex_lock(&c->lock);
-    bool stopping = c->stopping;
-    pthread_mutex_unlock(&c->lock);
-    return stopping;
-}
-
-/* SIGUSR2 comes through only here: elsewhere it would break a read or write. */
-static int member_accept(struct crew *c)
+/* SIGUSR2 ends a wait for a connection and must not end another: it is sent to idle threads only, once the crew is
+ * stopping, and a thread that took a connection then closes its ears before it reads. */
+static void kicks_end(void)
 {
     sigset_t kick;
     sigemptyset(&kick);
     sigaddset(&kick, SIGUSR2);
-    for (;;) {
-        pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
-        int fd = crew_stopping(c) ? -1 : accept4(STDIN_FILENO, NULL, NULL, SOCK_CLOEXEC);
+    pthread_sigmask(SIG_BLOCK, &kick, NULL);
+}
+
+static void kicks_begin(void)
+{
+    sigset_t kick;
+    sigemptyset(&kick);
+    sigaddset(&kick, SIGUSR2);
+    pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+}
+
+/* A connection, or -1 when the crew is stopping. The member is idle no more. */
+static int member_accept(struct crew *c, struct member *m)
+{
+    for (bool stopping = false;;) {
+        int fd = accept4(STDIN_FILENO, NULL, NULL, SOCK_CLOEXEC);
         int err = errno;
-        pthread_sigmask(SIG_BLOCK, &kick, NULL);
-        if (fd >= 0 || crew_stopping(c))
+        pthread_mutex_lock(&c->lock);
+        stopping = c->stopping;
+        if (fd >= 0 || stopping) {
+            m->idle = false;
+            c->idle--;
+            if (c->idle == 0)
+                crew_grow(c);
+        }
+        pthread_mutex_unlock(&c->lock);
+        if (stopping)
+            kicks_end();
+        if (fd >= 0 || stopping)
             return fd;
         if (!accept_may_retry(err)) {
             log_event(LOG_ERROR, 3322, "threads.accept", LOG_I, "errno", (int64_t)err, LOG_END);
@@ -112,19 +153,29 @@ static int member_accept(struct crew *c)
     }
 }
 
+/* Stays the thread, it is idle again. */
+static bool member_stays(struct crew *c, struct member *m)
+{
+    pthread_mutex_lock(&c->lock);
+    bool stay = !c->stopping && c->idle < IDLE_MAX;
+    if (stay) {
+        m->idle = true;
+        c->idle++;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return stay;
+}
+
 static void *member_main(void *arg)
 {
     struct crew *c = arg;
+    struct member self = {0};
     struct arena *arena = arena_new();
     struct transport *t = NULL;
-    for (bool stay = true; stay;) {
-        int fd = member_accept(c);
-        pthread_mutex_lock(&c->lock);
-        c->idle--;
-        if (c->idle == 0)
-            crew_grow(c);
-        pthread_mutex_unlock(&c->lock);
-
+    crew_join(c, &self);
+    kicks_begin();
+    do {
+        int fd = member_accept(c, &self);
         struct transport *got = fd >= 0 ? transport_fastcgi(t, fd) : NULL;
         if (got) {
             t = got;
@@ -132,15 +183,10 @@ static void *member_main(void *arg)
             transport_finish(t);
             arena_clear(arena);
         }
-        pthread_mutex_lock(&c->lock);
-        stay = !c->stopping && c->idle < IDLE_MAX;
-        if (stay)
-            c->idle++;
-        pthread_mutex_unlock(&c->lock);
-    }
+    } while (member_stays(c, &self));
     transport_free(t);
     arena_free(arena);
-    crew_leave(c);
+    crew_leave(c, &self);
     return NULL;
 }
 
@@ -148,9 +194,6 @@ static bool crew_start(struct crew *c, const struct gateway *gw)
 {
     c->gw = gw;
     c->limit = (size_t)gw->config->max_concurrent_runs + CONFIG_RUNS_WAITING_MAX + BEYOND_RUNS;
-    c->members = calloc(c->limit, sizeof *c->members);
-    if (!c->members)
-        return false;
     pthread_mutex_init(&c->lock, NULL);
     pthread_attr_init(&c->attr);
     pthread_attr_setstacksize(&c->attr, STACK_SIZE);
@@ -195,10 +238,9 @@ static size_t crew_kick(struct crew *c)
 {
     pthread_mutex_lock(&c->lock);
     size_t left = c->count;
-    if (c->idle > 0) {
-        for (size_t i = 0; i < c->count; i++)
-            pthread_kill(c->members[i], SIGUSR2);
-    }
+    for (struct member *m = c->first; m; m = m->behind)
+        if (m->idle)
+            pthread_kill(m->thread, SIGUSR2);
     pthread_mutex_unlock(&c->lock);
     return left;
 }
@@ -308,6 +350,7 @@ static bool gateway_open(struct gateway *gw)
     if (db) {
         db_close(db);
         gw->fresh = fresh_open(path);
+        gw->memo = memo_new(gw->fresh, COPIES_MAX);
         gw->pool = db_pool_new(path, POOL_CONNECTIONS, err, sizeof err);
     }
     if (gw->pool)
@@ -324,6 +367,7 @@ static void gateway_close(struct gateway *gw)
         gw->program->stop(gw);
     writer_stop(gw->writer);
     db_pool_free(gw->pool);
+    memo_free(gw->memo);
     fresh_close(gw->fresh);
     ratelimit_free(gw->limiter);
 }
@@ -358,6 +402,5 @@ int threads_run(const struct worker_place *place)
         _exit(1); /* what the threads use cannot be freed under them */
     }
     gateway_close(&gw);
-    free(crew.members);
     return 0;
 }

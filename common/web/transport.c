@@ -1,11 +1,12 @@
-/* FastCGI through libfcgi, and plain CGI.
+/* FastCGI and plain CGI. libfcgi reads the request; the answer's records are made here, so that it leaves in one
+ * write with its end, and that a client which reads slowly can be waited for or not, as the caller likes.
  *
  * What keeps libfcgi 2.4.2 harmless here:
  *  1. The connection is accepted by us; listen_sock is -1, so that FCGX_Accept_r
  *     returns an error after a bad peer instead of waiting for the next one.
  *  2. `detached` is set, so that its own close never takes the select() path
  *     (which aborts the process for descriptors above 1023).
- *  3. Socket timeouts bound every read and write it makes.
+ *  3. A socket timeout bounds every read it makes; it writes nothing.
  *  4. A connection carries one request: we always close, whatever the peer's
  *     keep-connection flag says, so no thread waits on an idle connection.
  */
@@ -24,21 +25,36 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-enum { IO_TIMEOUT_S = 30, LINGER_MS = 2000, LINGER_TOTAL_MS = 10000, CGI_CHUNK = 65536, TRASH_SIZE = 16384 };
+enum { LINGER_MS = 2000, LINGER_TOTAL_MS = 10000, CHUNK = 65536, TRASH_SIZE = 16384 };
+enum {
+    READ_TIMEOUT_S = 30,
+    STUCK_MS = 30000,        /* a client that takes nothing for so long is gone */
+    WAIT_TOTAL_MS = 300000,  /* the most a single flush waits */
+    HELD_MAX = 1 << 20,      /* what may wait for a slow client before the writer waits for it */
+    KEPT_MAX = 16384,        /* of the buffer, between two requests */
+};
+/* The protocol, as far as it is written here. */
+enum { RECORD_HEADER = 8, RECORD_MAX = 65535, FCGI_END_TYPE = 3, FCGI_STDOUT_TYPE = 6, END_BODY = 8 };
 
 enum transport_kind { TRANSPORT_FASTCGI, TRANSPORT_CGI };
 
 struct transport {
     enum transport_kind kind;
     bool open;
-    bool gone;       /* a write failed, or the peer broke off */
+    bool gone;       /* a write failed, or the client took nothing for too long */
+    bool ended;      /* FastCGI: the end of the request is written */
     bool body_done;  /* the body's end was seen */
     int fd;          /* FastCGI: the connection */
     int64_t body;    /* bytes announced by CONTENT_LENGTH */
     int64_t taken;   /* bytes of it handed to the reader */
     FCGX_Request fcgi;
-    struct buf out;  /* CGI: what waits for fd 1 */
+    struct buf out;  /* what waits for fd 1 or, as records, for the connection */
+    size_t sent;     /* FastCGI: bytes of `out` that left already */
+    size_t record;   /* FastCGI: where the record begins that may still grow; NO_RECORD when none may */
+    int64_t stuck_since; /* clock_mono_ms; 0: what was written last has left, or some of it */
 };
+
+#define NO_RECORD SIZE_MAX
 
 static void library_init(void)
 {
@@ -56,11 +72,20 @@ static int64_t content_length(const struct transport *t)
     return errno || *end ? 0 : n;
 }
 
-static void timeouts_set(int fd)
+static void timeout_set(int fd)
 {
-    struct timeval tv = {.tv_sec = IO_TIMEOUT_S};
+    struct timeval tv = {.tv_sec = READ_TIMEOUT_S};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+}
+
+static void out_reset(struct transport *t)
+{
+    if (t->out.cap > KEPT_MAX)
+        buf_release(&t->out);
+    buf_clear(&t->out);
+    t->sent = 0;
+    t->record = NO_RECORD;
+    t->stuck_since = 0;
 }
 
 struct transport *transport_fastcgi(struct transport *reuse, int fd)
@@ -73,7 +98,9 @@ struct transport *transport_fastcgi(struct transport *reuse, int fd)
         close(fd);
         return NULL;
     }
-    timeouts_set(fd);
+    if (!reuse)
+        buf_init(&t->out, 2 * HELD_MAX);
+    timeout_set(fd);
     FCGX_InitRequest(&t->fcgi, -1, 0);
     t->fcgi.ipcFd = fd;
     t->fcgi.keepConnection = 1; /* FCGX_Accept_r first finishes the request before: it must not close ours */
@@ -90,12 +117,16 @@ struct transport *transport_fastcgi(struct transport *reuse, int fd)
             free(t);
         return NULL;
     }
+    /* The library's buffers are of no use when nothing is written through it. */
+    FCGX_FreeStream(&t->fcgi.out);
+    FCGX_FreeStream(&t->fcgi.err);
     t->kind = TRANSPORT_FASTCGI;
     t->fd = fd;
     t->open = true;
-    t->gone = t->body_done = false;
+    t->gone = t->body_done = t->ended = false;
     t->taken = 0;
     t->body = content_length(t);
+    out_reset(t);
     return t;
 }
 
@@ -107,7 +138,7 @@ struct transport *transport_cgi(void)
     t->kind = TRANSPORT_CGI;
     t->fd = -1;
     t->open = true;
-    buf_init(&t->out, 2 * CGI_CHUNK);
+    buf_init(&t->out, 2 * CHUNK);
     t->body = content_length(t);
     return t;
 }
@@ -117,10 +148,13 @@ struct transport *transport_cgi(void)
  * closing a socket with unread bytes resets the peer. */
 static void linger(struct transport *t)
 {
-    bool wait = !t->body_done && t->taken < t->body;
+    if (t->body_done)
+        return;
+    bool wait = t->taken < t->body;
     int64_t until = clock_mono_ms() + LINGER_TOTAL_MS;
     char trash[TRASH_SIZE];
-    shutdown(t->fd, SHUT_WR);
+    if (wait)
+        shutdown(t->fd, SHUT_WR);
     for (;;) {
         ssize_t n = recv(t->fd, trash, sizeof trash, MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
@@ -135,16 +169,13 @@ static void linger(struct transport *t)
 
 static void fastcgi_finish(struct transport *t)
 {
-    if (!t->gone) {
-        FCGX_FClose(t->fcgi.err);
-        if (FCGX_FClose(t->fcgi.out) != 0)
-            t->gone = true;
-    }
+    transport_end(t);
     FCGX_Free(&t->fcgi, 0);
     if (!t->gone)
         linger(t);
     close(t->fd);
     t->fd = -1;
+    out_reset(t);
 }
 
 void transport_finish(struct transport *t)
@@ -186,6 +217,7 @@ static long fastcgi_read(struct transport *t, void *p, size_t n)
         return -1;
     if (got <= 0) {
         t->body_done = true;
+        FCGX_FreeStream(&t->fcgi.in);
         return 0;
     }
     t->taken += got;
@@ -216,17 +248,107 @@ long transport_read(struct transport *t, void *p, size_t n)
     return t->kind == TRANSPORT_FASTCGI ? fastcgi_read(t, p, n) : cgi_read(t, p, n);
 }
 
+/* ---- records ---- */
+
+static bool record_begin(struct transport *t, unsigned char type)
+{
+    const unsigned id = (unsigned)t->fcgi.requestId;
+    const unsigned char head[RECORD_HEADER] = {1, type, (unsigned char)(id >> 8), (unsigned char)id};
+    if (t->sent > CHUNK) {
+        buf_consume(&t->out, t->sent);
+        t->sent = 0;
+    }
+    t->record = t->out.len;
+    return buf_add(&t->out, head, sizeof head);
+}
+
+/* The record that may still grow takes n bytes more. */
+static bool record_add(struct transport *t, const void *p, size_t n)
+{
+    if (!buf_add(&t->out, p, n))
+        return false;
+    size_t length = t->out.len - t->record - RECORD_HEADER;
+    t->out.data[t->record + 4] = (char)(length >> 8);
+    t->out.data[t->record + 5] = (char)length;
+    return true;
+}
+
+/* What is there leaves as far as that goes without waiting. false: the peer left. */
+static bool send_some(struct transport *t)
+{
+    t->record = NO_RECORD;
+    while (t->sent < t->out.len) {
+        ssize_t n = send(t->fd, t->out.data + t->sent, t->out.len - t->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n > 0) {
+            t->sent += (size_t)n;
+            t->stuck_since = 0;
+        } else if (n < 0 && errno == EAGAIN) {
+            if (t->stuck_since == 0)
+                t->stuck_since = clock_mono_ms();
+            return true;
+        } else if (n == 0 || errno != EINTR) {
+            return false;
+        }
+    }
+    buf_clear(&t->out);
+    t->sent = 0;
+    return true;
+}
+
+/* How long the client may still take nothing; 0: it is gone. */
+static int64_t patience(const struct transport *t)
+{
+    int64_t left = t->stuck_since > 0 ? t->stuck_since + STUCK_MS - clock_mono_ms() : STUCK_MS;
+    return left > 0 ? left : 0;
+}
+
+static bool send_all(struct transport *t)
+{
+    int64_t until = 0;
+    while (send_some(t)) {
+        if (t->out.len == 0)
+            return true;
+        int64_t now = clock_mono_ms();
+        if (until == 0)
+            until = now + WAIT_TOTAL_MS;
+        int64_t left = patience(t);
+        if (left == 0 || now >= until)
+            return false;
+        struct pollfd p = {.fd = t->fd, .events = POLLOUT};
+        poll(&p, 1, (int)(left < until - now ? left : until - now));
+    }
+    return false;
+}
+
 static bool fastcgi_write(struct transport *t, const char *p, size_t n)
 {
     while (n > 0) {
-        int part = n > INT_MAX ? INT_MAX : (int)n;
-        if (FCGX_PutStr(p, part, t->fcgi.out) != part)
+        if (t->out.len - t->sent >= HELD_MAX && !send_all(t))
             return false;
+        if (t->record == NO_RECORD && !record_begin(t, FCGI_STDOUT_TYPE))
+            return false;
+        size_t room = RECORD_MAX - (t->out.len - t->record - RECORD_HEADER);
+        size_t part = n < room ? n : room;
+        if (!record_add(t, p, part))
+            return false;
+        if (part == room)
+            t->record = NO_RECORD;
         p += part;
-        n -= (size_t)part;
+        n -= part;
+        if (t->out.len - t->sent >= CHUNK && !send_some(t))
+            return false;
     }
     return true;
 }
+
+static bool fastcgi_end(struct transport *t)
+{
+    static const char done[END_BODY];
+    return record_begin(t, FCGI_STDOUT_TYPE) && record_begin(t, FCGI_END_TYPE) && record_add(t, done, sizeof done) &&
+           send_all(t);
+}
+
+/* ---- plain CGI ---- */
 
 /* A server that has the whole answer ends a CGI program with SIGTERM, while the program still has to note
  * what it did. From the first byte on, a peer that left is noticed by the failing write instead. */
@@ -251,14 +373,14 @@ static bool stdout_write(const char *p, size_t n)
 
 static bool cgi_write(struct transport *t, const char *p, size_t n)
 {
-    if (t->out.len + n <= CGI_CHUNK)
+    if (t->out.len + n <= CHUNK)
         return buf_add(&t->out, p, n);
     return transport_flush(t) && stdout_write(p, n); /* the flush has made SIGTERM harmless */
 }
 
 bool transport_write(struct transport *t, const void *p, size_t n)
 {
-    if (!t->open || t->gone)
+    if (!t->open || t->gone || t->ended)
         return false;
     bool done = t->kind == TRANSPORT_FASTCGI ? fastcgi_write(t, p, n) : cgi_write(t, p, n);
     t->gone = !done;
@@ -270,13 +392,36 @@ bool transport_flush(struct transport *t)
     if (!t->open || t->gone)
         return false;
     if (t->kind == TRANSPORT_FASTCGI) {
-        t->gone = FCGX_FFlush(t->fcgi.out) != 0;
+        t->gone = !send_all(t);
     } else {
         term_ignore();
         t->gone = !stdout_write(buf_str(&t->out), t->out.len);
         buf_clear(&t->out);
     }
     return !t->gone;
+}
+
+bool transport_push(struct transport *t)
+{
+    if (t->kind == TRANSPORT_CGI)
+        return transport_flush(t);
+    if (!t->open || t->gone)
+        return false;
+    if (t->out.len > 0)
+        t->gone = !send_some(t) || patience(t) == 0;
+    return !t->gone;
+}
+
+void transport_end(struct transport *t)
+{
+    if (t->kind == TRANSPORT_CGI) {
+        transport_flush(t);
+        return;
+    }
+    if (!t->open || t->gone || t->ended)
+        return;
+    t->ended = true;
+    t->gone = !fastcgi_end(t);
 }
 
 int transport_fd(const struct transport *t)

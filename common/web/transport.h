@@ -26,9 +26,14 @@ char *const *transport_env(const struct transport *t);
 const char *transport_param(const struct transport *t, const char *name); /* NULL when absent */
 /* Request body: bytes read, 0 at the end, -1 on error. */
 long transport_read(struct transport *t, void *p, size_t n);
-/* Collected and sent when large or flushed. false once the client is gone. */
+/* Collected and sent when large or flushed. false once the client is gone; so is one that took nothing for 30 s. */
 bool transport_write(struct transport *t, const void *p, size_t n);
+/* Waits until everything has left. */
 bool transport_flush(struct transport *t);
+/* Sends what can leave without waiting. What a slow client does not take stays, up to 1 MiB; then a write waits. */
+bool transport_push(struct transport *t);
+/* Nothing more will be written: what waits leaves together with the end of the request. The parameters stay. */
+void transport_end(struct transport *t);
 /* The socket whose hang-up means that the client left; -1 for CGI. */
 int transport_fd(const struct transport *t);
 

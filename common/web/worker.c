@@ -8,12 +8,13 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "store/fresh.h"
+#include "store/memo.h"
 #include "web/process.h"
 #include "web/ratelimit.h"
 #include "web/serve.h"
 #include "web/transport.h"
 
-enum { ERR_SIZE = 256, SHORTAGE_PAUSE_US = 50000 };
+enum { ERR_SIZE = 256, SHORTAGE_PAUSE_US = 50000, COPIES_MAX = 64 };
 
 static int null_fd = -1;
 static volatile sig_atomic_t leave;
@@ -102,6 +103,13 @@ static bool database_ready(struct gateway *gw)
     return gw->db != NULL;
 }
 
+/* Not for one request alone. */
+static void memo_ready(struct gateway *gw)
+{
+    if (gw->fresh && !gw->memo)
+        gw->memo = memo_new(gw->fresh, COPIES_MAX);
+}
+
 /* A program with a start of its own cannot go on without a database: its worker ends. */
 static bool gateway_begin(struct gateway *gw)
 {
@@ -126,6 +134,7 @@ static void gateway_end(struct gateway *gw)
     if (gw->program->stop)
         gw->program->stop(gw);
     ratelimit_free(gw->limiter);
+    memo_free(gw->memo);
     fresh_close(gw->fresh);
     if (gw->db)
         db_close(gw->db);
@@ -178,6 +187,7 @@ int worker_run(const struct worker_place *place)
         if (!got)
             continue;
         t = got;
+        memo_ready(&gw);
         serve_one(&gw, t, arena);
         served++;
     }

@@ -78,7 +78,7 @@ count() {
     local home=$work/agents-count path=${5%%\?*} query='' body=${6-} once answer
     case $5 in *\?*) query=${5#*\?} ;; esac
     local counted=(--toggle-collect=serve_request)
-    for once in sqlite3_prepare_v3 table_make list_sql find_algorithms compile \
+    for once in sqlite3_prepare_v3 table_make labels_make list_sql find_algorithms compile \
         'curl_global_init*' X509_STORE_set_default_paths; do counted+=("--toggle-collect=$once"); done
     rm -f "$work/callgrind"
     answer=$(printf '%s' "$body" | env -i CLAWGATE_HOME="$home" GATEWAY_INTERFACE=CGI/1.1 SERVER_PROTOCOL=HTTP/1.1 \

@@ -74,9 +74,9 @@ FROM g.sessions s WHERE message_count <> (SELECT COUNT(*) FROM g.messages m WHER
 SELECT 'message numbers have no gap', COUNT(*), MIN(session_id)
 FROM (SELECT session_id FROM g.messages GROUP BY session_id HAVING MIN(seq) <> 1 OR MAX(seq) <> COUNT(*));
 
-SELECT 'span_count is the number of spans', COUNT(*), MIN(id)
+SELECT 'span_count is the number of spans and their root', COUNT(*), MIN(id)
 FROM g.traces t WHERE status <> 'running' AND error IS NOT 'interrupted'
-AND span_count <> (SELECT COUNT(*) FROM g.spans s WHERE s.trace_id = t.id);
+AND span_count <> 1 + (SELECT COUNT(*) FROM g.spans s WHERE s.trace_id = t.id);
 
 SELECT 'no span is without its run', COUNT(*), MIN(trace_id)
 FROM g.spans WHERE trace_id NOT IN (SELECT id FROM g.traces WHERE status <> 'running' AND error IS NOT 'interrupted');

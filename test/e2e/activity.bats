@@ -60,7 +60,7 @@ counts() {
     jq_eq '.buckets | map("\(.key)=\(.count)")' "$2"
 }
 
-@test "newest first, ties by id; every member as the contract says" {
+@test "01 §8.1: newest first, ties by id; every member as the contract says" {
     shows '' a987654321
     jq_eq '[.limit, .offset]' '[50,0]'
     jq_eq '.logs[2]' '{"id":"'"${NOWHERE%ff}08"'","actor_type":"system","actor_id":"summoner","action":"agent.summoned",
@@ -72,7 +72,7 @@ counts() {
     assert_status 200
 }
 
-@test "every filter alone, together, empty and unknown" {
+@test "01 §8.1, §12.12: every filter alone, together, empty and unknown" {
     shows actor_type=api_key 7
     shows actor_id=bob 43
     shows action=agent.created 31
@@ -87,7 +87,7 @@ counts() {
     shows "entity_id=x'%20OR%20'1'%3D'1" ''
 }
 
-@test "paging: limits, offset, before" {
+@test "01 §8.1, §12.6: paging: limits, offset, before" {
     shows limit=3 a98 10
     shows 'limit=3&offset=3' 765 10
     shows 'limit=3&offset=9' 1 10
@@ -132,7 +132,7 @@ counts() {
     done
 }
 
-@test "below admin: one's own rows, whatever actor_id says; nobody without a name" {
+@test "01 §8.1: below admin: one's own rows, whatever actor_id says; nobody without a name" {
     local bearer=$ALICE
     shows '' 96521
     shows actor_id=bob 96521
@@ -169,7 +169,7 @@ counts() {
     shows '' b
 }
 
-@test "the log cannot be written" {
+@test "01 §8.1: the log cannot be written" {
     for method in POST PUT PATCH DELETE; do
         api $method $LIST '{}'
         assert_error 405 INVALID_REQUEST
@@ -180,7 +180,7 @@ counts() {
     assert_status 404
 }
 
-@test "totals: every grouping, the largest first, ties by key" {
+@test "01 §14: totals: every grouping, the largest first, ties by key" {
     counts '' '["agent.created=2","provider.created=2","agent.summoned=1","agent.updated=1","provider.deleted=1",
         "provider.updated=1","session.reset=1","storage.deleted=1"]'
     jq_eq 'del(.buckets)' '{"source":"activity_logs","group_by":"action","total":10,"limit":50}'
@@ -207,7 +207,7 @@ counts() {
     assert_error 403 UNAUTHORIZED group_by
 }
 
-@test "a change through the API is there at once, with its address" {
+@test "01 §8.2: a change through the API is there at once, with its address" {
     extra=("X-GoClaw-User-Id: dave")
     api POST /v1/providers '{"name":"seen"}'
     assert_status 201
@@ -235,7 +235,7 @@ counts() {
     sqlite3 -cmd '.timeout 5000' "$DATABASE" "DELETE FROM activity_logs WHERE created_at < '2024'"
 }
 
-@test "the CLI's alias for lists works here too" {
+@test "01 §12.4: the CLI's alias for lists works here too" {
     gateway_stop
     jq '.gateway.list_payload_alias = true' "$GATEWAY_HOME/config.json" >"$BATS_TEST_TMPDIR/c"
     cp "$BATS_TEST_TMPDIR/c" "$GATEWAY_HOME/config.json"

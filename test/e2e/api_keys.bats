@@ -43,7 +43,7 @@ refuses() {
     assert_error 400 INVALID_REQUEST "$2"
 }
 
-@test "a new key: the full record, its text once, its hash alone in the database" {
+@test "01 §1.4, §7, §7.2: a new key: the full record, its text once, its hash alone in the database" {
     extra=("X-GoClaw-User-Id: system")
     mint read 'name: "  ci  ", expires_in: 60, owner_id: "bob", tenant_id: "acme"'
     [[ $key =~ ^goclaw_[0-9a-f]{32}$ ]]
@@ -64,7 +64,7 @@ refuses() {
 }
 
 # bats test_tags=fields
-@test "every field at its limit, and one past it" {
+@test "01 §7.2: every field at its limit, and one past it" {
     refuses 'name: null' name
     refuses 'name: ""' name
     refuses 'name: "   "' name
@@ -115,7 +115,7 @@ refuses() {
     assert_error 413 INVALID_REQUEST
 }
 
-@test "the list is a bare array, newest first, without totals" {
+@test "01 §7.1, §12.4: the list is a bare array, newest first, without totals" {
     api GET $KEYS
     assert_status 200
     assert_equal "$body" '[]'
@@ -126,7 +126,7 @@ refuses() {
     jq_eq '[.[] | has("key"), has("key_hash")] | any' false
 }
 
-@test "which tenant a key belongs to: the owner chooses, all others stay in theirs" {
+@test "01 §7.2: which tenant a key belongs to: the owner chooses, all others stay in theirs" {
     mint admin
     jq_eq .tenant_id null
     local system=$key
@@ -159,7 +159,7 @@ refuses() {
     jq_eq '[.tenant_id, .created_by]' '["0193a5b0-7000-7000-8000-000000000001","bob"]'
 }
 
-@test "who sees which keys, and can revoke no other" {
+@test "01 §7.1, §7.3: who sees which keys, and can revoke no other" {
     local system system_id bound in_master in_acme foreign
     mint admin 'name: "system"' && system=$key system_id=$id
     mint admin 'name: "acme", tenant_id: "acme"' && bound=$key in_acme=$id
@@ -193,9 +193,10 @@ refuses() {
     api DELETE "$KEYS/$in_acme"
     assert_status 200
     assert_equal "$(sql 'SELECT group_concat(name) FROM api_keys WHERE revoked = 1')" acme
+    assert_equal "$(grep -c '"security.api_key_revoke_forbidden"' "$LOG")" 8
 }
 
-@test "revoking: every program refuses the key from the next request on" {
+@test "01 §1.4, §7.3: revoking: every program refuses the key from the next request on" {
     mint admin 'owner_id: "u"'
     bearer=$key
     say '/echo hi'
@@ -240,7 +241,7 @@ refuses() {
     assert_error 404 NOT_FOUND id
 }
 
-@test "the alias revokes, and a key may revoke itself" {
+@test "01 §7.3, §12.15: the alias revokes, and a key may revoke itself" {
     mint admin
     api POST "$KEYS/$id/revoke" '{}'
     assert_status 200
@@ -258,7 +259,7 @@ refuses() {
         ORDER BY id DESC LIMIT 1")" api_key1
 }
 
-@test "expiry counts from the next request on, in every program" {
+@test "01 §1.4: expiry counts from the next request on, in every program" {
     mint admin "owner_id: \"u\", expires_in: $((3 * SLOWER))"
     bearer=$key
     say '/echo hi'
@@ -277,7 +278,7 @@ refuses() {
     assert_status 200
 }
 
-@test "each scope gives its role and no more" {
+@test "01 §1.4, §5.4: each scope gives its role and no more" {
     local scope request
     for scope in read write approvals pairing admin; do
         bearer=$TOKEN
@@ -309,7 +310,7 @@ refuses() {
     assert_error 401 UNAUTHORIZED
 }
 
-@test "a key bound to a user acts for him alone, and makes only keys of that user" {
+@test "01 §2.3.1: a key bound to a user acts for him alone, and makes only keys of that user" {
     mint admin 'owner_id: "bob"'
     bearer=$key
     extra=("X-GoClaw-User-Id: alice")
@@ -325,7 +326,7 @@ refuses() {
     assert_equal "$(sql "SELECT user_id FROM sessions ORDER BY created_at DESC LIMIT 1")" bob
 }
 
-@test "a key bound to a tenant stays there; a system-level one goes where the header says" {
+@test "01 §5.3: a key bound to a tenant stays there; a system-level one goes where the header says" {
     local bound system
     mint admin 'tenant_id: "acme"' && bound=$key
     mint admin && system=$key
@@ -351,7 +352,7 @@ refuses() {
     assert_status 200
 }
 
-@test "Idempotency-Key: one key, and the kept answer goes without its text" {
+@test "01 §7.2, §12.18: Idempotency-Key: one key, and the kept answer goes without its text" {
     extra=("Idempotency-Key: once")
     mint read
     local made
@@ -366,7 +367,7 @@ refuses() {
     assert_equal "$(sql "SELECT COUNT(*) FROM kept_answers WHERE answer LIKE '%$key%'")" 0
 }
 
-@test "last_used_at is noted, at most once a minute" {
+@test "01 §1.4: last_used_at is noted, at most once a minute" {
     mint read 'tenant_id: "master"'
     bearer=$key
     api GET /v1/mcp/servers

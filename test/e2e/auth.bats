@@ -26,7 +26,7 @@ ask() {
     say "/echo ${1:-hi}" "${2:-}"
 }
 
-@test "the scheme's case and blanks around the token do not count" {
+@test "01 §1.1, §1.2.1: the scheme's case and blanks around the token do not count" {
     local value
     bearer=''
     for value in "Bearer $TOKEN" "bearer $TOKEN" "BEARER   $TOKEN" "Bearer $TOKEN  "; do
@@ -36,7 +36,7 @@ ask() {
     done
 }
 
-@test "keys have the documented form and are stored as a hash" {
+@test "01 §1.4: keys have the documented form and are stored as a hash" {
     local key
     key=$(key --scopes read)
     [[ $key =~ ^goclaw_[0-9a-f]{32}$ ]]
@@ -45,7 +45,7 @@ ask() {
     refute grep -aq "$key" "$DATABASE" "$DATABASE-wal" "$LOG"
 }
 
-@test "scopes give the role: read views, write runs" {
+@test "01 §1.4, §5.4: scopes give the role: read views, write runs" {
     local scope
     bearer=$(key --scopes read --owner u)
     api GET /v1/sessions
@@ -59,7 +59,7 @@ ask() {
     done
 }
 
-@test "revoking a key takes effect on the next request, on every worker" {
+@test "01 §1.4: revoking a key takes effect on the next request, on every worker" {
     local i
     bearer=$(key --scopes write)
     for i in {1..8}; do ask; done
@@ -73,7 +73,7 @@ ask() {
     done
 }
 
-@test "an expired key is 401 from that moment on" {
+@test "01 §1.2.2, §1.4: an expired key is 401 from that moment on" {
     bearer=$(key --scopes write --expires-in 2)
     ask
     assert_status 200
@@ -83,7 +83,7 @@ ask() {
     assert_error 401 UNAUTHORIZED
 }
 
-@test "a key with an owner is that user, whatever the header or the body says" {
+@test "01 §2.3.1: a key with an owner is that user, whatever the header or the body says" {
     bearer=$(key --scopes write --owner alice)
     extra=("X-GoClaw-User-Id: mallory")
     api POST /v1/chat/completions '{"model":"goclaw:private","user":"mallory","messages":[{"role":"user","content":"/echo x"}]}'
@@ -92,7 +92,7 @@ ask() {
     grep -q 'security.api_key_owner_override' "$LOG"
 }
 
-@test "a key without an owner: header, then body name the user and are judged as such; nobody is recorded as the key" {
+@test "01 §2.3.3 to §2.3.5: a key without an owner: header, then body name the user and are judged as such; nobody is recorded as the key" {
     bearer=$(key --scopes write)
     extra=("X-GoClaw-User-Id: bob")
     ask hi goclaw:private
@@ -108,13 +108,13 @@ ask() {
     [[ $(header X-GoClaw-Session-Key) == "agent:default:http-apikey:$id-"* ]]
 }
 
-@test "an admin's body user names the run's user and restricts nothing" {
+@test "01 §2.3.4: an admin's body user names the run's user and restricts nothing" {
     api POST /v1/chat/completions '{"model":"goclaw:private","user":"bob","messages":[{"role":"user","content":"/echo x"}]}'
     assert_status 200
     [[ $(header X-GoClaw-Session-Key) == agent:private:http-bob-* ]]
 }
 
-@test "a key never becomes owner, not even as system" {
+@test "01 §1.4, §5.4: a key never becomes owner, not even as system" {
     bearer=$(key --scopes write)
     extra=("X-GoClaw-User-Id: system")
     ask hi goclaw:private
@@ -124,7 +124,7 @@ ask() {
     assert_status 200
 }
 
-@test "the owner enters a tenant by uuid or slug; what is there stays there" {
+@test "01 §5.3: the owner enters a tenant by uuid or slug; what is there stays there" {
     local tenant
     for tenant in acme 01900000-0000-7000-8000-00000000000a 01900000-0000-7000-8000-00000000000A; do
         extra=("X-GoClaw-Tenant-Id: $tenant" "X-GoClaw-Session-Key: in-acme")
@@ -144,7 +144,7 @@ ask() {
     assert_error 404 NOT_FOUND key
 }
 
-@test "unknown tenants are 404 for the owner, 403 for others; suspended ones 403 but for the owner's reading" {
+@test "01 §0.5, §5.3: unknown tenants are 404 for the owner, 403 for others; suspended ones 403 but for the owner's reading" {
     extra=("X-GoClaw-Tenant-Id: nowhere")
     api GET /v1/models
     assert_error 404 NOT_FOUND X-GoClaw-Tenant-Id
@@ -161,12 +161,13 @@ ask() {
     api GET /v1/models
     assert_error 403 UNAUTHORIZED
     assert_equal "$body" "$hidden"
+    grep -q '"security.http_tenant_no_membership".*"bob"' "$LOG"
     extra=("X-GoClaw-Tenant-Id: acme" "X-GoClaw-User-Id: member")
     api GET /v1/models
     assert_status 200
 }
 
-@test "a tenant's key stays in its tenant; a system-level key may choose" {
+@test "01 §5.3: a tenant's key stays in its tenant; a system-level key may choose" {
     bearer=$(key --scopes admin --tenant acme)
     extra=("X-GoClaw-Tenant-Id: master")
     api GET /v1/models
@@ -209,7 +210,7 @@ raw() {
     [[ $status_code == 40[01] ]]
 }
 
-@test "without a token on a loopback address everybody is the admin of master, but no key turns into one" {
+@test "01 §1.2.3, §1.5, §2.3.2: without a token on a loopback address everybody is the admin of master, but no key turns into one" {
     clawgate stop
     jq '.gateway.token = ""' "$GATEWAY_HOME/config.json" >"$GATEWAY_HOME/new" && cat "$GATEWAY_HOME/new" >"$GATEWAY_HOME/config.json"
     gateway_serve
@@ -225,4 +226,5 @@ raw() {
     bearer='' extra=("X-GoClaw-User-Id: mallory" "X-GoClaw-Tenant-Id: acme")
     ask
     [[ $(header X-GoClaw-Session-Key) == agent:default:http-system-* ]]
+    grep -q '"security.user_id_header_ignored_no_auth"' "$LOG"
 }

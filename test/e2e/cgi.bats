@@ -118,6 +118,65 @@ together() {
     assert_status 200
 }
 
+# in_flight NAME: a request that the upstream keeps for 9 seconds, in the background; $run_id is its run.
+in_flight() {
+    curl -sS -m 20 -o "$BATS_TEST_TMPDIR/$1" -w '%{http_code}' -H "Authorization: Bearer $TOKEN" \
+        -H "X-GoClaw-Session-Key: $1" -d "$(chat_body '@upstream delay=9000' goclaw:plain)" \
+        "$GATEWAY/v1/chat/completions" >"$BATS_TEST_TMPDIR/$1.code" 3>&- &
+    row() {
+        run_id=$(sql "SELECT id FROM traces WHERE status = 'running' AND session_key LIKE '%:$1'")
+        [ -n "$run_id" ]
+    }
+    wait_until 5 row "$1"
+}
+
+@test "cancel reaches the run of another process, and so does the end of its session" {
+    local began run_id
+    began=$(now_ms)
+    in_flight far
+    in_flight far-1
+    api POST "/v1/runs/$run_id/cancel"
+    assert_status 200
+    jq_eq '[.ok, .status]' '[true,"cancelled"]'
+    api GET "/v1/runs/$run_id"
+    jq_eq .status '"cancelled"'
+    api POST "/v1/runs/$run_id/cancel"
+    jq_eq '[.ok, .status]' '[true,"cancelled"]'
+    run_id=$(sql "SELECT id FROM traces WHERE status = 'running'")
+    api POST "/v1/runs/$run_id/cancel"
+    jq_eq '[.ok, .status]' '[true,"cancelled"]'
+    wait
+    [ $(($(now_ms) - began)) -lt $((6000 * SLOWER)) ] || fail "the runs were not ended"
+    assert_equal "$(cat "$BATS_TEST_TMPDIR"/{far,far-1}.code)" 409409
+    say "again" goclaw:plain
+    extra=("X-GoClaw-Session-Key: near")
+    say "first" goclaw:plain
+    extra=()
+    in_flight near
+    api DELETE /v1/sessions/agent:plain:http:direct:near
+    assert_status 200
+    wait
+    assert_equal "$(<"$BATS_TEST_TMPDIR/near.code")" 409
+    api GET /v1/sessions/agent:plain:http:direct:near
+    assert_error 404 NOT_FOUND key
+}
+
+@test "what is older than the settings say is pruned by a process every ten minutes" {
+    say "/echo old"
+    local id
+    id=$(header X-GoClaw-Run-Id)
+    sqlite3 -cmd '.timeout 5000' "$DATABASE" "UPDATE traces SET start_time = '2020-01-01T00:00:00.000Z' WHERE id = '$id'"
+    say "/echo new"
+    api GET "/v1/runs/$id"
+    assert_status 200
+    touch -d '11 minutes ago' "$GATEWAY_HOME/data/run.lock"
+    say "/echo newer"
+    wait_until 2 no_gateway_processes
+    api GET "/v1/runs/$id"
+    assert_error 404 NOT_FOUND id
+    assert_equal "$(sql "SELECT COUNT(*) FROM spans WHERE trace_id = '$id'")" 0
+}
+
 @test "an Idempotency-Key holds from process to process" {
     extra=("Idempotency-Key: once-1")
     say "exactly once" goclaw:plain

@@ -30,7 +30,7 @@ refuse_with() {
     assert_equal "$(header X-Should-Retry)" false
 }
 
-@test "400 for bodies that are no JSON object" {
+@test "01 §2.5: 400 for bodies that are no JSON object" {
     local text
     for text in '{' 'null' '[]' '"x"' '1' '{"messages":[{"role":"user","content":"x"}]} x' "{'messages':[]}" \
         '{"messages":[{"role":"user","content":"x"}],}' '{"a":NaN}' '{"a":Infinity}' '{"a":01}' '{/**/"a":1}' \
@@ -42,7 +42,7 @@ refuse_with() {
     done
 }
 
-@test "400 for nesting beyond 64 levels, and not at 64" {
+@test "01 §2.5: 400 for nesting beyond 64 levels, and not at 64" {
     post "$(printf '{"messages":[{"role":"user","content":"/echo deep"}],"metadata":%.0s' 1)$(printf '[%.0s' {1..63})$(printf ']%.0s' {1..63})}"
     assert_status 200
     post "$(printf '{"messages":[{"role":"user","content":"/echo deep"}],"metadata":%.0s' 1)$(printf '[%.0s' {1..64})$(printf ']%.0s' {1..64})}"

@@ -88,7 +88,7 @@ tool_turn() {
         post "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"metadata\":{\"session_key\":$key}}"
         assert_status 200
     done
-    assert_equal "$(header X-GoClaw-Session-Key)" "agent:default:http:direct:ü"
+    assert_equal "$(header X-GoClaw-Session-Key)" "agent:default:http:direct:%C3%BC"
 }
 
 @test "a model name has at most 255 bytes, as every chunk of a stream repeats it" {

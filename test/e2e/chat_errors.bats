@@ -35,7 +35,7 @@ with() {
     esac
 }
 
-@test "401 without a token, with a wrong one, an unknown key and another scheme, all alike" {
+@test "01 §1.1, §1.2.4, §1.7: 401 without a token, with a wrong one, an unknown key and another scheme, all alike" {
     local first="" value
     for value in '' 'Authorization: Bearer wrong' 'Authorization: Bearer' 'Authorization: Basic dGVzdDp0ZXN0' \
         "Authorization: $TOKEN" "Authorization: Bearer goclaw_00000000000000000000000000000000" \
@@ -54,7 +54,7 @@ with() {
     assert_error 401 UNAUTHORIZED
 }
 
-@test "403 for a role below operator, before the body is looked at" {
+@test "01 §0.7, §1.7: 403 for a role below operator, before the body is looked at" {
     bearer=$READ_KEY
     post 'not json'
     assert_error 403 UNAUTHORIZED
@@ -90,13 +90,15 @@ with() {
     assert_status 200
 }
 
-@test "400 for a user id that is empty, too long or hides something, in the header" {
+@test "01 §0.8, §2.3: 400 for a user id that is empty, too long or hides something, in the header" {
     local id
     for id in "$(printf 'u%.0s' {1..256})" $'a\u200bb' $'a\u202eb' $'\ufeffa' $'a\xffb'; do
         extra=("X-GoClaw-User-Id: $id")
         say hi
         assert_error 400 INVALID_REQUEST X-GoClaw-User-Id
     done
+    grep -q '"security.user_id_too_long"' "$LOG"
+    grep -q '"security.user_id_invalid"' "$LOG"
     extra=("X-GoClaw-User-Id: $(printf 'u%.0s' {1..255})")
     say hi
     assert_status 200
@@ -157,7 +159,7 @@ with() {
     assert_equal "$(header X-Should-Retry)" false
 }
 
-@test "413 one byte above the limit, 200 at it, 413 for endless chunks" {
+@test "01 §2.6: 413 one byte above the limit, 200 at it, 413 for endless chunks" {
     local head='{"messages":[{"role":"user","content":"/echo big"}],"pad":"' file=$BATS_TEST_TMPDIR/big
     { printf '%s' "$head"; head -c $((LIMIT - ${#head} - 2)) /dev/zero | tr '\0' a; printf '"}'; } >"$file"
     post "@$file"
@@ -197,7 +199,7 @@ with() {
     assert_equal "$(header X-Should-Retry)" ""
 }
 
-@test "messages are in the language of Accept-Language, everything else is not" {
+@test "01 §2.4: messages are in the language of Accept-Language, everything else is not" {
     local english language want
     say x goclaw:nobody
     english=$(jq -r .error.message <<<"$body")
@@ -222,7 +224,7 @@ TABLE
     [[ $(jq -r .error.message <<<"$body") == 未找到* ]]
 }
 
-@test "a request id is echoed when it is well formed, and replaced otherwise" {
+@test "01 §2.1: a request id is echoed when it is well formed, and replaced otherwise" {
     extra=("X-Request-Id: My.id_1:2-3")
     say hi
     assert_equal "$(header X-Request-Id)" My.id_1:2-3

@@ -54,7 +54,7 @@ ask_tools() {
     assert_equal "$(sse_data | grep -cx '\[DONE\]')" 1
 }
 
-@test "every frame is one data line and an empty line, nothing else" {
+@test "01 §12.16: every frame is one data line and an empty line, nothing else" {
     sse "$(stream_body hello goclaw:plain)"
     run awk 'NR % 2 ? !/^data: [{[]/ : length' "$stream"
     assert_output ""
@@ -141,6 +141,39 @@ ask_tools() {
     api POST /v1/chat/completions '{"model":"goclaw:tools","messages":[{"role":"user","content":"x"},
         {"role":"tool","tool_call_id":"call_unknown","content":"?"}]}'
     assert_error 400 INVALID_REQUEST messages
+}
+
+# results ID…: the tool messages of a request without anything else.
+results() {
+    jq -cn --argjson tool "$(tool get_weather)" '{model: "goclaw:tools", tools: [$tool],
+        messages: [$ARGS.positional[] | {role: "tool", tool_call_id: ., content: "sunny"}]}' --args "$@"
+}
+
+@test "every result must answer a call of the session that is still open, and each another one" {
+    local first other again
+    api POST /v1/chat/completions "$(ask_tools tools)"
+    first=$(jq -r '.choices[0].message.tool_calls[0].id' <<<"$body")
+    extra=("X-GoClaw-Session-Key: open")
+    api POST /v1/chat/completions "$(ask_tools tools)"
+    other=$(jq -r '.choices[0].message.tool_calls[0].id' <<<"$body")
+    extra=()
+    for again in "$first call_unknown" "$first $other" "$other $first" "$first $first"; do
+        # shellcheck disable=SC2086 # two ids
+        api POST /v1/chat/completions "$(results $again)"
+        assert_error 400 INVALID_REQUEST messages
+    done
+    extra=("X-GoClaw-Session-Key: open")
+    api POST /v1/chat/completions "$(results "$other")"
+    assert_status 200
+    api POST /v1/chat/completions "$(ask_tools tools)"
+    again=$(jq -r '.choices[0].message.tool_calls[0].id' <<<"$body")
+    api POST /v1/chat/completions "$(results "$other")"
+    assert_error 400 INVALID_REQUEST messages
+    api POST /v1/chat/completions "$(results "$again")"
+    assert_status 200
+    extra=()
+    api POST /v1/chat/completions "$(results "$first")"
+    assert_status 200
 }
 
 @test "streamed tool calls come whole, after the text, with finish_reason tool_calls" {

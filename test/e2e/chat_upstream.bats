@@ -4,6 +4,7 @@ load helper
 
 setup_file() {
     upstream_start
+    export CLAWGATE_UPSTREAM_RETRY_MS=50
     gateway_start '{"agents":{"defaults":{"run_timeout_sec":5}}}'
     provider plain ''
     provider anthropic '' anthropic_native
@@ -110,7 +111,7 @@ last_error() {
     assert_equal "$(header Retry-After)" ""
 }
 
-@test "504 when the run's time is over, plain and streamed, and the trace says error" {
+@test "01 §3.3: 504 when the run's time is over, plain and streamed, and the trace says error" {
     local plain=$BATS_TEST_TMPDIR/plain
     curl -sS -m 20 -D "$plain.head" -o "$plain" -H "Authorization: Bearer $TOKEN" \
         -d "$(chat_body '@upstream stall=headers' goclaw:plain)" "$GATEWAY/v1/chat/completions" 3>&- &

@@ -20,19 +20,19 @@ described() {
     done | jq -r '.routes[] | "\(.method) \(.path)"' | sed 's/{[^}]*}/{}/g' | sort
 }
 
-@test "the document is valid OpenAPI 3.0.3" {
+@test "01 §9.3: the document is valid OpenAPI 3.0.3" {
     run -0 node "$ROOT/test/npm/openapi_test.mjs" "$BUILD/openapi.json"
     assert_output "$(described | wc -l) operations"
 }
 
-@test "the document holds every route the programs describe, and no other" {
+@test "01 §9.3, §15: the document holds every route the programs describe, and no other" {
     local documented
     documented=$(jq -r '.paths | to_entries[] | .key as $path | .value | keys[] | "\(ascii_upcase) \($path)"' \
         "$BUILD/openapi.json" | sed 's/{[^}]*}/{}/g' | sort)
     assert_equal "$documented" "$(described)"
 }
 
-@test "roles, aliases and public paths stand there as the programs say" {
+@test "01 §6, §9.3: roles, aliases and public paths stand there as the programs say" {
     local want got
     want=$(for program in "$BUILD"/cgi-bin/*; do "$program" --describe; done |
         jq -r '.routes[] | "\(.method) \(.path) \(.role) \(.alias)"' | sed 's/{[^}]*}/{}/g' | sort)
@@ -73,7 +73,7 @@ described() {
     jq_eq '[.McpServer, .McpServerCreate | .properties | has("id")]' '[true, false]' "$schemas"
 }
 
-@test "GET /docs/openapi.json: the built document, for every origin, with an ETag" {
+@test "01 §2.8, §9.3, §12.15: GET /docs/openapi.json: the built document, for every origin, with an ETag" {
     local etag
     bearer='' extra=("Origin: https://elsewhere.example")
     api GET /docs/openapi.json
@@ -101,7 +101,7 @@ described() {
     assert_equal "$(header ETag)" "$etag"
 }
 
-@test "GET /docs and /docs/: a page whose scripts are files of its own, under the policy" {
+@test "01 §9.2: GET /docs and /docs/: a page whose scripts are files of its own, under the policy" {
     bearer=''
     for path in /docs /docs/; do
         api GET $path
@@ -138,7 +138,7 @@ described() {
     done
 }
 
-@test "nothing else is served below /docs" {
+@test "01 §9.2: nothing else is served below /docs" {
     bearer=''
     for path in /docs/unknown.js /docs/index.html /docs/.swagger-ui /docs/swagger-ui.LICENSE /docs/a/b /docs/openapi.jso \
         /docs/..%2fopenapi.json /docs/%2e%2e%2f%2e%2e%2fetc%2fpasswd /docs/INIT.JS /docs/init.js%00; do

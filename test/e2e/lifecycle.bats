@@ -287,12 +287,12 @@ config_set() {
 
 # ---- draining ----
 
-@test "SIGTERM during fifty streams: each ends exactly once, finished or with one error" {
+@test "SIGTERM during a hundred streams: each ends exactly once, finished or with one error" {
     upstream_reset
-    transfers 50 "$(stream_body 'drain-short @upstream tokens=20,pace=100' goclaw:plain)" \
+    transfers 100 "$(stream_body 'drain-short @upstream tokens=20,pace=100' goclaw:plain)" \
         "$(stream_body 'drain-endless @upstream endless=1,pace=50' goclaw:plain)"
-    transfer 50 3>&- &
-    wait_until 10 upstream_got 50
+    transfer 100 3>&- &
+    wait_until 10 upstream_got 100
     local began took
     began=$(now_ms)
     clawgate stop
@@ -300,15 +300,15 @@ config_set() {
     [ $took -le $((6000 * SLOWER)) ] || fail "stopped after $took ms"
     wait $!
     assert_equal "$(gateway_processes)" ""
-    assert_ended_once "$BATS_TEST_TMPDIR"/a{1..50}
-    assert_equal "$(cat "$BATS_TEST_TMPDIR"/a{1..50} | grep -c '"finish_reason":"stop"')" 25
-    cat "$BATS_TEST_TMPDIR"/a{1..50} | grep '"error"' | sed 's/^data: //' >"$BATS_TEST_TMPDIR/errors"
-    assert_equal "$(wc -l <"$BATS_TEST_TMPDIR/errors")" 25
+    assert_ended_once "$BATS_TEST_TMPDIR"/a{1..100}
+    assert_equal "$(cat "$BATS_TEST_TMPDIR"/a{1..100} | grep -c '"finish_reason":"stop"')" 50
+    cat "$BATS_TEST_TMPDIR"/a{1..100} | grep '"error"' | sed 's/^data: //' >"$BATS_TEST_TMPDIR/errors"
+    assert_equal "$(wc -l <"$BATS_TEST_TMPDIR/errors")" 50
     body=$(head -n 1 "$BATS_TEST_TMPDIR/errors")
     assert_envelope 503 UNAVAILABLE
     integrity
     assert_equal "$(sql "SELECT group_concat(n) FROM (SELECT count(*) || ' ' || status AS n FROM traces
-        WHERE input_preview LIKE 'drain-%' GROUP BY status ORDER BY status)")" "25 cancelled,25 completed"
+        WHERE input_preview LIKE 'drain-%' GROUP BY status ORDER BY status)")" "50 cancelled,50 completed"
 }
 
 @test "while it stops new runs are told 503; a second SIGTERM leaves those in flight no time" {
@@ -396,7 +396,7 @@ config_set() {
     serves
 }
 
-@test "a setting of the wrong kind is refused by serve, with its name" {
+@test "01 §10: a setting of the wrong kind is refused by serve, with its name" {
     clawgate stop
     config_set '.gateway.drain_seconds = "soon"'
     run timeout 5 "$ROOT/tools/clawgate" serve --home "$GATEWAY_HOME"

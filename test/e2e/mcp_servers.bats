@@ -65,7 +65,7 @@ refuses() {
         '["system","npx",["-y","@modelcontextprotocol/server-everything"],""]'
 }
 
-@test "the list is sorted by name, has no totals unless asked, and the payload alias only when set" {
+@test "01 §12.4: the list is sorted by name, has no totals unless asked, and the payload alias only when set" {
     api GET $SERVERS
     assert_status 200
     assert_equal "$body" '{"servers":[]}'

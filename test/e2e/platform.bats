@@ -21,7 +21,7 @@ assert_platform_headers() {
     assert_equal "$(header Server)" clawgate
 }
 
-@test "every answer carries the headers of the platform, errors too" {
+@test "01 §2.2: every answer carries the headers of the platform, errors too" {
     local path
     for path in / /health /ready /v1/models /v1/sessions /v1/runs /v1/nothing /v1/runs/x; do
         api GET $path
@@ -34,7 +34,7 @@ assert_platform_headers() {
     assert_platform_headers
 }
 
-@test "/, /health and /ready are public" {
+@test "01 §0.3, §1.6, §9.1, §9.4: /, /health and /ready are public" {
     bearer=''
     api GET /
     jq_eq . '{"service":"goclaw","status":"ok"}'
@@ -48,7 +48,7 @@ assert_platform_headers() {
     assert_error 405 INVALID_REQUEST
 }
 
-@test "HEAD works wherever GET does, without a body" {
+@test "01 §12.11: HEAD works wherever GET does, without a body" {
     local path length
     for path in / /health /ready /v1/models /v1/sessions /v1/runs; do
         api GET $path
@@ -62,7 +62,7 @@ assert_platform_headers() {
     assert_status 404
 }
 
-@test "unknown paths are 404 in the envelope, before authentication" {
+@test "01 §0.1, §3.4, §12.10, §15.16: unknown paths are 404 in the envelope, before authentication" {
     local path
     bearer=''
     for path in /v1/nothing /v1 /v2/models /ws /mcp/bridge /v1/runs/a/b /v1/chat /v1//models //v1/models /v1/models//x \
@@ -72,7 +72,7 @@ assert_platform_headers() {
     done
 }
 
-@test "known paths with a wrong method are 405 with Allow, before authentication" {
+@test "01 §0.1, §3.4, §12.11: known paths with a wrong method are 405 with Allow, before authentication" {
     bearer=''
     api DELETE /v1/models
     assert_error 405 INVALID_REQUEST
@@ -84,7 +84,7 @@ assert_platform_headers() {
     assert_error 405 INVALID_REQUEST
 }
 
-@test "one trailing slash is ignored, segments are decoded once" {
+@test "01 §12.9, §12.10: one trailing slash is ignored, segments are decoded once" {
     api GET /v1/models/
     assert_status 200
     api GET /v1/m%6Fdels
@@ -98,7 +98,7 @@ assert_platform_headers() {
     jq_eq '.error.message | contains("a+b")' true
 }
 
-@test "dots, broken escapes and NUL in the path are 400, whatever lighttpd would make of them" {
+@test "01 §12.9, §15.16: dots, broken escapes and NUL in the path are 400, whatever lighttpd would make of them" {
     local path
     for path in /v1/models/.. /v1/models/. /v1/models/%2e%2e /v1/models/%2E /v1/x/../models /v1/models/%2e%2e/sessions \
         /v1/sessions/%zz /v1/sessions/a%2 /v1/models/%ff /v1/sessions/%c0%ae; do
@@ -110,7 +110,7 @@ assert_platform_headers() {
     assert_status 400
 }
 
-@test "preflights of allowed origins are answered, others get nothing to work with" {
+@test "01 §0.2, §2.8: preflights of allowed origins are answered, others get nothing to work with" {
     bearer=''
     extra=("Origin: https://app.example" "Access-Control-Request-Method: POST" "Access-Control-Request-Headers: x-stainless-lang, authorization")
     api OPTIONS /v1/chat/completions
@@ -125,6 +125,7 @@ assert_platform_headers() {
     api OPTIONS /v1/chat/completions
     assert_status 204
     assert_equal "$(header Access-Control-Allow-Origin)" ""
+    grep -q '"security.cors_rejected".*evil' "$LOG"
     extra=()
     api OPTIONS /v1/chat/completions
     assert_status 204
@@ -133,7 +134,7 @@ assert_platform_headers() {
     assert_error 404 NOT_FOUND
 }
 
-@test "answers and errors for an allowed origin can be read by its scripts" {
+@test "01 §2.8: answers and errors for an allowed origin can be read by its scripts" {
     extra=("Origin: https://app.example")
     api GET /v1/models
     assert_equal "$(header Access-Control-Allow-Origin)" https://app.example
@@ -147,7 +148,7 @@ assert_platform_headers() {
     assert_equal "$(header Access-Control-Allow-Origin)" ""
 }
 
-@test "bodies above every limit are refused in the envelope, 1 MiB is the limit elsewhere" {
+@test "01 §2.6, §3.4: bodies above every limit are refused in the envelope, 1 MiB is the limit elsewhere" {
     head -c 1048577 /dev/zero | tr '\0' ' ' >"$BATS_TEST_TMPDIR/big"
     api POST /v1/runs/01900000-0000-7000-8000-000000000000/cancel "@$BATS_TEST_TMPDIR/big"
     assert_error 413 INVALID_REQUEST
@@ -163,7 +164,7 @@ assert_platform_headers() {
     assert_envelope 413 INVALID_REQUEST
 }
 
-@test "what lighttpd refuses by itself is JSON too" {
+@test "01 §3.4: what lighttpd refuses by itself is JSON too" {
     local answer
     answer=$(curl -sS -X POST -H 'Content-Length:' "$GATEWAY/v1/chat/completions" -w '\n%{http_code}')
     body=${answer%$'\n'*} status_code=${answer##*$'\n'}
@@ -179,14 +180,14 @@ assert_platform_headers() {
     assert_envelope 400 INVALID_REQUEST
 }
 
-@test "a malformed query string is 400, unknown parameters are ignored" {
+@test "01 §0.9, §12.12: a malformed query string is 400, unknown parameters are ignored" {
     api GET '/v1/sessions?limit=%zz'
     assert_error 400 INVALID_REQUEST
     api GET '/v1/sessions?nothing=1&limit=5&limit=7'
     jq_eq '.limit' 5
 }
 
-@test "every line of the log is JSON with the request's id, path without query, and no secret" {
+@test "01 §2.7: every line of the log is JSON with the request's id, path without query, and no secret" {
     extra=("X-Request-Id: find-me-1")
     api GET "/v1/sessions?token=$TOKEN&secret=hunter2"
     bearer=wrong-token-value api GET /v1/sessions
@@ -213,7 +214,7 @@ assert_platform_headers() {
     done
 }
 
-@test "every route is complete, and lighttpd.conf sends it to the program that describes it" {
+@test "01 §15, §15.5, §15.7, §15.12, §15.14 to §15.16: every route is complete, and lighttpd.conf sends it to the program that describes it" {
     local program
     for program in "$BUILD"/cgi-bin/*; do
         "$program" --describe | jq -e --arg name "${program##*/}" '.program == $name and (.routes | length > 0) and all(.routes[];

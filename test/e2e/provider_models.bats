@@ -404,7 +404,7 @@ took() {
     body=$(cat "$BATS_TEST_TMPDIR/$1")
 }
 
-@test "10, 15 and 25 seconds are the limits, and whoever waits holds no database connection" {
+@test "01 §12.17: 10, 15 and 25 seconds are the limits, and whoever waits holds no database connection" {
     up stall=headers
     local i
     for i in {1..12}; do timed "list-$i" "$GATEWAY$row/models"; done

@@ -43,7 +43,7 @@ cgi_status() {
         HTTP_X_GOCLAW_USER_ID="$1" "$BUILD/cgi-bin/sessions" </dev/null 2>/dev/null | sed -n 's/^Status: \([0-9]*\).*/\1/p'
 }
 
-@test "50 requests at the same time, to two programs: exactly 5 pass" {
+@test "01 §4, §4.5: 50 requests at the same time, to two programs: exactly 5 pass" {
     local i urls=()
     for i in {1..25}; do
         urls+=(-o /dev/null "$GATEWAY/v1/sessions?n=$i" -o /dev/null "$GATEWAY/v1/models?n=$i")
@@ -59,7 +59,7 @@ cgi_status() {
     grep -q '"program":"chat".*"event":"security.rate_limited"' "$LOG"
 }
 
-@test "a refusal: envelope, Retry-After, no X-Should-Retry, a log line" {
+@test "01 §4: a refusal: envelope, Retry-After, no X-Should-Retry, a log line" {
     as alice
     burst 200 5 POST /v1/chat/completions "$(chat_body hi)"
     assert_equal "$(header X-Should-Retry)" ""
@@ -70,7 +70,7 @@ cgi_status() {
     assert_equal "$(header Content-Language)" vi
 }
 
-@test "users have buckets of their own, addresses too" {
+@test "01 §4.1, §4.4: users have buckets of their own, addresses too" {
     as bob
     burst 200 5 GET /v1/sessions
     as carol
@@ -87,7 +87,7 @@ cgi_status() {
     assert_error 429 RESOURCE_EXHAUSTED
 }
 
-@test "guessing tokens: 401 five times, then 429; who has one is not touched" {
+@test "01 §4.3: guessing tokens: 401 five times, then 429; who has one is not touched" {
     local bearer=wrong
     extra=('X-Forwarded-For: 203.0.113.3')
     burst 401 5 GET /v1/sessions
@@ -98,7 +98,19 @@ cgi_status() {
     assert_status 200
 }
 
-@test "health, readiness, unknown paths and preflights are never limited" {
+@test "01 §0.6: the limit is asked after token and tenant, before the role" {
+    local bearer
+    bearer=$(clawgate key create --name viewer --scopes read --tenant -)
+    as ivan
+    burst 403 5 POST /v1/providers 'not json'
+    bearer=wrong api GET /v1/sessions
+    assert_error 401 UNAUTHORIZED
+    extra+=('X-GoClaw-Tenant-Id: nowhere')
+    api GET /v1/sessions
+    assert_error 404 NOT_FOUND X-GoClaw-Tenant-Id
+}
+
+@test "01 §4.2: health, readiness, unknown paths and preflights are never limited" {
     local i
     extra=('X-Forwarded-For: 203.0.113.4')
     burst 200 5 GET /v1/models
@@ -117,7 +129,7 @@ cgi_status() {
     assert_status 204
 }
 
-@test "the table outlives the workers" {
+@test "01 §4.5: the table outlives the workers" {
     as erin
     burst 200 5 GET /v1/sessions
     kill -KILL "$(jq -r 'select(.program == "sessions" and .event == "request") | .pid' "$LOG" | tail -n 1)"
@@ -125,7 +137,7 @@ cgi_status() {
     assert_error 429 RESOURCE_EXHAUSTED
 }
 
-@test "plain CGI processes use the same table" {
+@test "01 §4.5: plain CGI processes use the same table" {
     local i
     as frank
     api GET /v1/sessions
@@ -142,7 +154,7 @@ cgi_status() {
     assert_equal "$(stat -c '%a %s' "$GATEWAY_HOME/run/ratelimit.shm")" "600 1310912"
 }
 
-@test "scope runs: chat completions are counted, the rest is not" {
+@test "01 §4.2: scope runs: chat completions are counted, the rest is not" {
     local i
     reconfigure '.gateway.rate_limit_scope = "runs"'
     as grace
@@ -157,7 +169,7 @@ cgi_status() {
     assert_status 200
 }
 
-@test "tokens come back with the rate; a rate of 0 is no limit" {
+@test "01 §4: tokens come back with the rate; a rate of 0 is no limit" {
     local i
     reconfigure '.gateway.rate_limit_scope = "all" | .gateway.rate_limit_rpm = 60'
     as henry

@@ -69,6 +69,29 @@ run_of() {
     jq_eq '[.status, (.ended_at != null)]' '["completed",true]'
 }
 
+# Somebody else's session under the key of the run that is in flight.
+take_key() {
+    sqlite3 "$DATABASE" '.timeout 5000' "INSERT INTO sessions (id, tenant_id, key, agent_id, user_id, created_at, updated_at)
+        SELECT '$1', tenant_id, session_key, agent_id, 'eve', start_time, start_time FROM traces WHERE status = 'running'"
+    assert_equal "$(sql "SELECT count(*) FROM sessions WHERE id = '$1'")" 1
+}
+
+@test "a new session whose key another user takes meanwhile keeps its messages under a longer one" {
+    local way
+    begun() { [ -n "$(sql "SELECT 1 FROM traces WHERE status = 'running'")" ]; }
+    for way in chat stream; do
+        start "$way" "$("${way}_body" "taken-$way @upstream delay=1200" goclaw:plain)"
+        wait_until 2 asked_for "taken-$way"
+        wait_until 1 begun
+        take_key "$way"
+        wait
+        assert_equal "$(sql "SELECT count(*) FROM messages WHERE session_id = '$way'")" 0
+        assert_equal "$(sql "SELECT s.user_id, s.message_count, t.status, length(s.key) - length('agent:plain:http-system-')
+            FROM messages m JOIN sessions s ON s.id = m.session_id JOIN traces t ON t.session_key = s.key
+            WHERE m.content LIKE 'taken-$way%'")" 'system|2|completed|32'
+    done
+}
+
 @test "cancel ends a running run, and its client learns it once" {
     extra=("X-GoClaw-Session-Key: stop")
     start stop "$(stream_body 'stop-1 @upstream tokens=500,pace=50' goclaw:plain)"
@@ -87,6 +110,23 @@ run_of() {
     assert_equal "$(sql "SELECT status FROM traces WHERE run_id = '$id'")" cancelled
 }
 
+@test "cancel reaches a run of the generation before a reload" {
+    extra=("X-GoClaw-Session-Key: elder")
+    start elder "$(chat_body 'elder-1 @upstream delay=9000' goclaw:plain)"
+    wait_until 2 asked_for elder-1
+    run_of elder
+    local id=$run_id
+    clawgate reload >/dev/null
+    younger() { [ "$(pgrep -f "^$BUILD/cgi-bin/chat" | wc -l)" -ge 3 ]; }
+    wait_until 5 younger
+    wait_until 5 is_ready
+    api POST "/v1/runs/$id/cancel"
+    assert_status 200
+    jq_eq '[.ok, .status]' '[true,"cancelled"]'
+    wait
+    jq_eq .error.code '"FAILED_PRECONDITION"' "$(<"$BATS_TEST_TMPDIR/elder")"
+}
+
 @test "cancel without a body or with one, and twice: the second changes nothing" {
     say hi goclaw:plain
     local id
@@ -99,7 +139,7 @@ run_of() {
 
 @test "a run that waits for its turn is listed, and cancel takes it out of the line" {
     extra=("X-GoClaw-Session-Key: line")
-    start first "$(chat_body 'line-1 @upstream delay=1500' goclaw:plain)"
+    start first "$(chat_body 'line-1 @upstream delay=2500' goclaw:plain)"
     wait_until 2 asked_for line-1
     start second "$(chat_body 'line-2' goclaw:plain)"
     waiting() {

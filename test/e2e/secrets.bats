@@ -105,7 +105,7 @@ rotate() {
     grep -qF 'key ***' "$SAID" || grep -qF 'key sk-***' "$SAID"
 }
 
-@test "changes, lists, refusals: no answer shows what it was given" {
+@test "01 §11: changes, lists, refusals: no answer shows what it was given" {
     local server key_path wrong
     leaky changed CANARY-first text=x
     call PUT "$provider_path" '{"api_key":"CANARY-second"}'
@@ -233,7 +233,7 @@ rotate() {
     assert_equal "$known" "$described"
 }
 
-@test "rotate: nothing keeps its old text, and what is running goes on" {
+@test "01 §11: rotate: nothing keeps its old text, and what is running goes on" {
     sqlite3 -cmd '.timeout 5000' "$DATABASE" 'DELETE FROM llm_providers; DELETE FROM mcp_servers'
     leaky turn sk-CANARY-turn text=x
     call POST /v1/mcp/servers '{"name":"turn","transport":"sse","url":"https://mcp.example.com/sse",
@@ -292,7 +292,7 @@ rotate() {
     assert_key_sent turn sk-CANARY-again
 }
 
-@test "a value that cannot be decrypted stays as it is and is told" {
+@test "01 §11: a value that cannot be decrypted stays as it is and is told" {
     clawgate provider set broken --base-url "$UPSTREAM/v1" --api-key sk-CANARY-broken --model m >/dev/null
     local id stored
     sqlite3 -cmd '.timeout 5000' "$DATABASE" "UPDATE llm_providers
@@ -307,7 +307,7 @@ rotate() {
     sqlite3 -cmd '.timeout 5000' "$DATABASE" "DELETE FROM llm_providers WHERE name = 'broken'"
 }
 
-@test "a key in the environment: refused while the gateway has another, then it takes over" {
+@test "01 §11: a key in the environment: refused while the gateway has another, then it takes over" {
     local env=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
     run env $KEYS=$env "$ROOT/tools/clawgate" secrets rotate --home "$GATEWAY_HOME"
     assert_failure

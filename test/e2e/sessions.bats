@@ -143,14 +143,46 @@ teardown_file() {
     assert_error 404 NOT_FOUND key
 }
 
-@test "sessions with odd names are found by their encoded key" {
-    extra=("X-GoClaw-Session-Key: a/b c%d+é")
-    say "/echo odd"
-    assert_equal "$(header X-GoClaw-Session-Key)" "agent:default:http:direct:a/b c%d+é"
-    extra=()
-    api GET /v1/sessions/agent:default:http:direct:a%2Fb%20c%25d+%C3%A9
+@test "03 §1.1: names travel percent-encoded in headers, and back; the header's value fits into the path" {
+    local value encoded=agent:default:http:direct:a%2Fb%20c%25d+%C3%A9 name="agent:default:http:direct:a/b c%d+é" n=0
+    # as it is, encoded, encoded where it must be, the whole key of the answer before
+    for value in a%2Fb%20c%25d%2B%C3%A9 "a/b c%25d+é" $encoded; do
+        extra=("X-GoClaw-Session-Key: $value")
+        say "/echo odd"
+        assert_status 200
+        assert_equal "$(header X-GoClaw-Session-Key)" $encoded
+        n=$((n + 2))
+        extra=()
+        api GET "/v1/sessions/$encoded"
+        assert_status 200
+        assert_equal "$(jq -r .key <<<"$body")" "$name"
+        jq_eq .messageCount $n
+    done
+    api POST /v1/chat/completions "$(chat_body "/echo odd" | jq -c '. + {metadata: {session_key: "a/b c%d+é"}}')"
+    assert_equal "$(header X-GoClaw-Session-Key)" $encoded
+    for value in 100% %zz %e9 a%00b a%0Ab a%C2%85b; do
+        extra=("X-GoClaw-Session-Key: $value")
+        say "/echo odd"
+        assert_error 400 INVALID_REQUEST X-GoClaw-Session-Key
+    done
+}
+
+@test "03 §1.6: the name may have 200 bytes after decoding, the whole key 500" {
+    local prefix=agent:default: long
+    printf -v long 'é%.0s' {1..100}
+    extra=("X-GoClaw-Session-Key: ${long//é/%C3%A9}")
+    say "/echo long"
     assert_status 200
-    jq_eq '.messageCount' 2
+    extra=("X-GoClaw-Session-Key: ${long//é/%C3%A9}x")
+    say "/echo long"
+    assert_error 400 INVALID_REQUEST X-GoClaw-Session-Key
+    printf -v long 'x%.0s' {1..486}
+    extra=("X-GoClaw-Session-Key: $prefix$long")
+    say "/echo long"
+    assert_status 200
+    extra=("X-GoClaw-Session-Key: $prefix${long}x")
+    say "/echo long"
+    assert_error 400 INVALID_REQUEST X-GoClaw-Session-Key
 }
 
 @test "what an answer said is readable at once" {

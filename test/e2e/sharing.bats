@@ -82,7 +82,7 @@ refuses() {
     jq_eq '[.shares[].user_id]' '["carol"]'
 }
 
-@test "the alias is the same" {
+@test "01 §12.15: the alias is the same" {
     api POST $AGENTS/one/shares '{"user_id":"bob"}'
     assert_status 201
     api GET $AGENTS/one/shares

@@ -194,6 +194,32 @@ trace_status() {
     assert_equal "$(grep -c '^: keepalive$' "$BATS_TEST_TMPDIR/quiet")" 1
 }
 
+# For the background: a front server of our own that sends one request to chat and then reads nothing for so many seconds.
+deaf_client() {
+    exec perl -e 'use Socket;
+        my ($path, $seconds, $token, $body) = @ARGV;
+        my %p = (REQUEST_METHOD => "POST", REQUEST_URI => "/v1/chat/completions", CONTENT_LENGTH => length $body,
+                 CONTENT_TYPE => "application/json", HTTP_AUTHORIZATION => "Bearer $token", REMOTE_ADDR => "127.0.0.1");
+        my $pairs = join "", map { pack("NN", 0x80000000 | length $_, 0x80000000 | length $p{$_}) . $_ . $p{$_} } keys %p;
+        sub record { pack("CCnnCC", 1, $_[0], 1, length $_[1], 0, 0) . $_[1] }
+        socket my $s, AF_UNIX, SOCK_STREAM, 0;
+        connect $s, sockaddr_un($path) or die "chat.sock: $!";
+        syswrite $s, record(1, pack("nCx5", 1, 0)) . record(4, $pairs) . record(4, "") . record(5, $body) . record(5, "");
+        sleep $seconds;' "$GATEWAY_HOME/run/chat.sock" "$1" "$TOKEN" "$2"
+}
+
+@test "a client that reads nothing does not hold its run up" {
+    deaf_client $((20 * SLOWER)) "$(stream_body "deaf @upstream text=x,big=900000" goclaw:plain)" 3>&- &
+    local client=$!
+    stored() { [ "$(trace_status 'deaf @')" = completed ]; }
+    wait_until 10 stored || fail "the run is $(trace_status 'deaf @')"
+    kill -0 $client # it was there all the time
+    kill $client
+    wait $client || true
+    over() { [ "$(curl -sS -H "Authorization: Bearer $TOKEN" "$GATEWAY/metrics" | awk '$1 == "clawgate_active_streams" { print $2 }')" = 0 ]; }
+    wait_until 5 over
+}
+
 @test "two hundred streams at a time are all whole" {
     local i quoted
     quoted=$(stream_body '@upstream tokens=5,pace=100' goclaw:plain | jq -Rs .)

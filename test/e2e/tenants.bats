@@ -45,7 +45,7 @@ status_set() {
     assert_status 200
 }
 
-@test "create, read by id and by slug, list oldest first; a directory of its own" {
+@test "01 §13: create, read by id and by slug, list oldest first; a directory of its own" {
     create 'name: " Acme Corp ", settings: {a: 1}'
     jq_eq 'del(.id, .created_at, .updated_at)' '{"name":"Acme Corp","slug":"acme-corp","status":"active","settings":{"a":1}}'
     local made=$body
@@ -66,7 +66,7 @@ status_set() {
         WHERE entity_id = '$id'")" "tenant.created:tenant:$MASTER"
 }
 
-@test "every field at its limit, and one past it" {
+@test "01 §13: every field at its limit, and one past it" {
     refuses '' name
     refuses 'name: null' name
     refuses 'name: "  "' name
@@ -104,7 +104,7 @@ status_set() {
     assert_error 409 ALREADY_EXISTS slug
 }
 
-@test "change: partial, slug fixed, status known; nothing effective writes nothing" {
+@test "01 §12.7, §12.8, §13: change: partial, slug fixed, status known; nothing effective writes nothing" {
     create 'name: "Acme", settings: {a: 1, b: 2}'
     api PATCH $TENANTS/acme '{"name":"New","slug":"other","id":"x","created_at":"x"}'
     assert_status 200
@@ -136,7 +136,7 @@ status_set() {
         tenant.created,tenant.updated,tenant.updated,tenant.updated
 }
 
-@test "ETag, If-Match and Idempotency-Key" {
+@test "01 §12.14, §12.18, §13: ETag, If-Match and Idempotency-Key" {
     extra=("Idempotency-Key: t1")
     create 'name: "Acme"'
     local made=$body first
@@ -157,7 +157,7 @@ status_set() {
     assert_status 200
 }
 
-@test "what a status means, from the next request on" {
+@test "01 §5.3, §13: what a status means, from the next request on" {
     create 'name: "Acme"'
     local key
     key=$(clawgate key create --name k --scopes admin --owner u --tenant acme)
@@ -185,7 +185,7 @@ status_set() {
     done
 }
 
-@test "the master tenant stays: neither deleted nor put to rest" {
+@test "01 §5.1, §13: the master tenant stays: neither deleted nor put to rest" {
     for path in $TENANTS/master $TENANTS/$MASTER; do
         api DELETE "$path"
         assert_error 403 FAILED_PRECONDITION
@@ -200,7 +200,7 @@ status_set() {
     assert_status 200
 }
 
-@test "delete: only what is archived; nothing of it is left, nothing else is touched" {
+@test "01 §13: delete: only what is archived; nothing of it is left, nothing else is touched" {
     create 'name: "Acme"'
     local other=$id
     create 'name: "Gone"'
@@ -288,7 +288,7 @@ status_set() {
     assert_equal "$(sql "SELECT COUNT(*) FROM tenants WHERE slug = 'acme'")" 0
 }
 
-@test "users: add, replace, list, remove" {
+@test "01 §13: users: add, replace, list, remove" {
     create 'name: "Acme"'
     local users=$TENANTS/acme/users
     api GET $users
@@ -321,7 +321,7 @@ status_set() {
         tenant.created:tenant,tenant.user.added:tenant,tenant.user.added:tenant,tenant.user.added:tenant,tenant.user.added:tenant,tenant.user.removed:tenant
 }
 
-@test "users: limits and what is refused" {
+@test "01 §13: users: limits and what is refused" {
     create 'name: "Acme"'
     local users=$tenant/users
     for wrong in '{}' '{"user_id":null}' '{"user_id":""}' '{"user_id":1}' "{\"user_id\":\"$(repeat u 256)\"}" \
@@ -367,7 +367,7 @@ status_set() {
     jq_eq .users '[]'
 }
 
-@test "membership opens a tenant to the gateway token's users, from the next request on" {
+@test "01 §1.3, §5.3, §5.4: membership opens a tenant to the gateway token's users, from the next request on" {
     create 'name: "Acme"'
     extra=("X-GoClaw-User-Id: bob" "X-GoClaw-Tenant-Id: acme")
     api GET /v1/sessions
@@ -384,7 +384,7 @@ status_set() {
     assert_error 403 UNAUTHORIZED
 }
 
-@test "only the owner manages tenants" {
+@test "01 §13: only the owner manages tenants" {
     create 'name: "Acme"'
     local system bound request
     system=$(clawgate key create --name s --scopes admin --tenant -)
@@ -411,7 +411,7 @@ status_set() {
     assert_equal "$(sql "SELECT group_concat(slug) FROM (SELECT slug FROM tenants ORDER BY created_at)")" master,acme
 }
 
-@test "two tenants never see each other's agents, sessions, runs, servers or keys" {
+@test "01 §5.2: two tenants never see each other's agents, sessions, runs, servers or keys" {
     local a b name
     for name in one two; do
         create "name: \"$name\""

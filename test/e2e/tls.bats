@@ -37,7 +37,7 @@ refused() {
     assert_output --partial "$2"
 }
 
-@test "requests over TLS, with Strict-Transport-Security" {
+@test "01 §2.2: requests over TLS, with Strict-Transport-Security" {
     api GET /health
     assert_status 200
     assert_equal "$(header Strict-Transport-Security)" "max-age=31536000; includeSubDomains"
@@ -61,7 +61,7 @@ refused() {
     awk -v t="$first" -v s="$SLOWER" 'BEGIN { exit !(t < 0.9 * s) }'
 }
 
-@test "a body without a length is taken" {
+@test "01 §2.5: a body without a length is taken" {
     extra=('Transfer-Encoding: chunked')
     say hi
     assert_status 200
@@ -86,6 +86,58 @@ refused() {
     run clawgate api GET /health
     assert_output '{"status":"ok"}'
     grep -q "listens on https://" "$GATEWAY_HOME/serve.out"
+}
+
+serial() {
+    openssl s_client -connect "127.0.0.1:$PORT" </dev/null 2>/dev/null | openssl x509 -noout -serial
+}
+
+@test "reload takes a renewed certificate; whoever is being served stays" {
+    local old new stream errors
+    old=$(serial)
+    # Longer than lighttpd waits by itself before it cuts the streams of a graceful end.
+    curl -sN -H "Authorization: Bearer $TOKEN" "$GATEWAY/v1/chat/completions" \
+        -d "$(stream_body $'/slow 4000\n/echo one two three four')" >"$BATS_TEST_TMPDIR/stream" 3>&- &
+    stream=$!
+    sleep 0.5
+    clawgate reload
+    sleep 0.5
+    assert_equal "$(serial)" "$old"
+    # Requests one after the other, each on a connection of its own.
+    (while [ ! -e "$BATS_TEST_TMPDIR/enough" ]; do
+        curl -sk -m 10 -o /dev/null -w '%{http_code}\n' "$GATEWAY/health"
+    done >"$BATS_TEST_TMPDIR/codes") 3>&- &
+    errors=$!
+    make_cert "$BATS_TEST_TMPDIR/cert.pem" "$BATS_TEST_TMPDIR/key.pem"
+    mv "$BATS_TEST_TMPDIR/key.pem" "$GATEWAY_HOME/key.pem"
+    mv "$BATS_TEST_TMPDIR/cert.pem" "$GATEWAY_HOME/cert.pem"
+    clawgate reload
+    renewed() { new=$(serial) && [ -n "$new" ] && [ "$new" != "$old" ]; }
+    wait_until 5 renewed
+    say hi
+    assert_status 200
+    wait $stream
+    grep -q '^data: \[DONE\]' "$BATS_TEST_TMPDIR/stream" || fail "the stream was cut: $(cat "$BATS_TEST_TMPDIR/stream")"
+    one_front() { [ "$(pgrep -c -P "$(cat "$GATEWAY_HOME/serve.lock")" -x lighttpd)" = 1 ]; }
+    wait_until 10 one_front
+    touch "$BATS_TEST_TMPDIR/enough"
+    wait $errors
+    assert_equal "$(sort -u "$BATS_TEST_TMPDIR/codes")" 200
+}
+
+@test "reload with a certificate that cannot be used keeps the old one" {
+    local old
+    old=$(serial)
+    cp "$GATEWAY_HOME/cert.pem" "$BATS_TEST_TMPDIR/good.pem"
+    echo nonsense >"$GATEWAY_HOME/cert.pem"
+    clawgate reload
+    kept() { grep -q '"event":"serve.certificate_kept"' "$LOG"; }
+    wait_until 5 kept
+    assert_equal "$(serial)" "$old"
+    cat "$BATS_TEST_TMPDIR/good.pem" >"$GATEWAY_HOME/cert.pem"
+    clawgate reload
+    say hi
+    assert_status 200
 }
 
 @test "certificate and key in one file, named by the environment" {
@@ -119,7 +171,7 @@ refused() {
     refused "{gateway: {tls_cert: 7}}" "gateway.tls_cert: must be a text"
 }
 
-@test "an empty token on an address that is not loopback stops the start" {
+@test "01 §1.5: an empty token on an address that is not loopback stops the start" {
     local host
     for host in 0.0.0.0 192.0.2.1 :: example.test 128.0.0.1; do
         refused "{gateway: {token: \"\", host: \"$host\"}}" "gateway.token is empty and $host is not a loopback address"
@@ -147,7 +199,7 @@ open_home() {
     echo "$code"
 }
 
-@test "an empty token is meant: loopback, or GOCLAW_ALLOW_INSECURE_NO_AUTH" {
+@test "01 §1.5: an empty token is meant: loopback, or GOCLAW_ALLOW_INSECURE_NO_AUTH" {
     assert_equal "$(open_home 127.0.0.1)" 200
     assert_equal "$(GOCLAW_ALLOW_INSECURE_NO_AUTH=yes open_home 0.0.0.0)" 200
 }

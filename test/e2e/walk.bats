@@ -23,25 +23,25 @@ walk() {
     node "$ROOT/test/npm/walk.mjs" "$1" "$BATS_FILE_TMPDIR/routes.json" "$BUILD/openapi.json" $state
 }
 
-@test "without a token, and with a wrong one: 401, but never on public routes" {
+@test "01 §1.6, §1.7, §6: without a token, and with a wrong one: 401, but never on public routes" {
     run walk tokens
     assert_success
     assert_output "$ROUTES routes"
 }
 
-@test "403 for exactly the roles below the row's" {
+@test "01 §5.4, §6: 403 for exactly the roles below the row's" {
     run walk roles
     assert_success
     assert_output "$ROUTES routes"
 }
 
-@test "the least role reads every record of its own" {
+@test "01 §6: the least role reads every record of its own" {
     run walk own
     assert_success
     assert_output "$ROUTES routes"
 }
 
-@test "another tenant finds none of the records, sees none in lists, and changes nothing" {
+@test "01 §5.2: another tenant finds none of the records, sees none in lists, and changes nothing" {
     run walk tenants
     assert_success
     assert_output "$ROUTES routes"

@@ -123,6 +123,9 @@ async function special(fixtures) {
   fixtures['/v1/sessions/{}'] = run.headers.get('x-goclaw-session-key');
   fixtures['/v1/runs/{}'] = run.headers.get('x-goclaw-run-id');
   fixtures['/v1/models/{}'] = run.json.model;
+  const file = { method: 'PUT', path: `/v1/agents/${agent}/files/SOUL.md` };
+  await must(file, { body: JSON.stringify({ content: 'walk' }) });
+  fixtures['/v1/agents/{}/files/{}'] = 'SOUL.md';
 }
 
 async function prepare() {

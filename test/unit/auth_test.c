@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "store/keys.h"
+#include "test/unit/rule.h"
 
 static char dir[64];
 static char db_path[128];
@@ -379,16 +380,16 @@ static void threaded_process(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(bearer_forms, setup_token),
-        cmocka_unit_test_setup(gateway_token_roles, setup_token),
-        cmocka_unit_test_setup(gateway_token_tenants, setup_token),
-        cmocka_unit_test_setup(api_key_roles, setup_token),
-        cmocka_unit_test_setup(api_key_tenants, setup_token),
-        cmocka_unit_test_setup(dead_keys, setup_token),
-        cmocka_unit_test_setup(dev_mode, setup_token),
-        cmocka_unit_test_setup(user_rules, setup_token),
-        cmocka_unit_test_setup(user_header_validity, setup_token),
-        cmocka_unit_test_setup(use_is_noted_once_a_minute, setup_token),
+        RULE_TEST_SETUP("1.1", bearer_forms, setup_token),
+        RULE_TEST_SETUP("1.3", gateway_token_roles, setup_token),
+        RULE_TEST_SETUP("5.3", gateway_token_tenants, setup_token),
+        RULE_TEST_SETUP("1.4", api_key_roles, setup_token),
+        RULE_TEST_SETUP("5.3", api_key_tenants, setup_token),
+        RULE_TEST_SETUP("1.4", dead_keys, setup_token),
+        RULE_TEST_SETUP("1.5", dev_mode, setup_token),
+        RULE_TEST_SETUP("2.3", user_rules, setup_token),
+        RULE_TEST_SETUP("2.3", user_header_validity, setup_token),
+        RULE_TEST_SETUP("1.4", use_is_noted_once_a_minute, setup_token),
         cmocka_unit_test_setup(threaded_process, setup_token),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -1,5 +1,6 @@
 /* Request bodies: limits, what is JSON and what is not, when they are read. */
 #include "web_fixture.h"
+#include "test/unit/rule.h"
 
 static reply h_body(struct request *req)
 {
@@ -169,9 +170,9 @@ static void row_before_body(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(bodies_that_are_objects, config_setup),
-        cmocka_unit_test_setup(bodies_that_are_not, config_setup),
-        cmocka_unit_test_setup(body_limits, config_setup),
+        RULE_TEST_SETUP("2.5", bodies_that_are_objects, config_setup),
+        RULE_TEST_SETUP("2.5", bodies_that_are_not, config_setup),
+        RULE_TEST_SETUP("2.6", body_limits, config_setup),
         cmocka_unit_test_setup(bodies_cut_short, config_setup),
         cmocka_unit_test_setup(row_before_body, config_setup),
     };

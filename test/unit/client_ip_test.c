@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "web/client_ip.h"
+#include "test/unit/rule.h"
 
 static const char *const nobody[] = {NULL};
 static const char *const local[] = {"127.0.0.1", "10.0.0.0/8", "2001:db8::/33", "broken/x", "10.0.0.0/99", NULL};
@@ -60,6 +61,6 @@ static void address_cases(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(address_cases)};
+    const struct CMUnitTest tests[] = {RULE_TEST("4.4", address_cases)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "test/unit/rule.h"
 
 static const struct {
     const char *text;
@@ -129,8 +130,8 @@ static void test_clocks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_format_and_back), cmocka_unit_test(test_format_clamps),
-        cmocka_unit_test(test_every_day),       cmocka_unit_test(test_parse),
+        RULE_TEST("12.3", test_format_and_back), cmocka_unit_test(test_format_clamps),
+        cmocka_unit_test(test_every_day),       RULE_TEST("12.3", test_parse),
         cmocka_unit_test(test_clocks),
     };
     return cmocka_run_group_tests_name("clock", tests, NULL, NULL);

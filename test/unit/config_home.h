@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "test/unit/rule.h"
 
 static char home[] = "/tmp/clawgate-config-XXXXXX";
 static char err[400];
@@ -103,6 +104,6 @@ static inline const char *nested(const char *path, const char *value)
     return arena_printf(arena, "{\"%.*s\":%s}", (int)(dot - path), path, nested(dot + 1, value));
 }
 
-#define IN_HOME(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define IN_HOME(test) RULE_TEST_AROUND("10", test, set_up, tear_down)
 
 #endif

@@ -11,6 +11,7 @@ static const struct int_case {
     {"gateway.port", "GOCLAW_PORT", AT(port), 18790, 1, 65535},
     {"gateway.max_body_bytes", NULL, AT(max_body_bytes), 10485760, 1024, 52428800},
     {"gateway.max_concurrent_runs", "GOCLAW_LANE_MAIN", AT(max_concurrent_runs), 1000, 1, 100000},
+    {"gateway.database_wait_ms", NULL, AT(database_wait_ms), 5000, 100, 60000},
     {"gateway.drain_seconds", NULL, AT(drain_seconds), 5, 0, 600},
     {"gateway.prefork_max", NULL, AT(prefork_max), 4, 1, 64},
     {"gateway.prefork_requests", NULL, AT(prefork_requests), 10000, 1, 1000000000},

@@ -1,5 +1,6 @@
 /* Cross-origin requests and OPTIONS (contract 01 §2.8). */
 #include "web_fixture.h"
+#include "test/unit/rule.h"
 
 static reply h_ok(struct request *req)
 {
@@ -103,8 +104,8 @@ static void plain_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(cors, config_setup),
-        cmocka_unit_test_setup(plain_options, config_setup),
+        RULE_TEST_SETUP("2.8", cors, config_setup),
+        RULE_TEST_SETUP("2.8", plain_options, config_setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include "base/crypto.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "test/unit/rule.h"
 
 enum { THREADS = 8, ROUNDS = 200 };
 
@@ -327,17 +328,17 @@ int main(void)
         cmocka_unit_test(digest_matches_known_values),
         cmocka_unit_test(digests_of_threads_do_not_mix),
         cmocka_unit_test(secrets_compare_whole),
-        cmocka_unit_test(key_has_three_forms),
+        RULE_TEST("11", key_has_three_forms),
         cmocka_unit_test(key_of_other_shape_is_refused),
-        cmocka_unit_test(what_is_encrypted_comes_back),
+        RULE_TEST("11", what_is_encrypted_comes_back),
         cmocka_unit_test(foreign_ciphertext_is_read),
         cmocka_unit_test(large_text_has_a_limit),
-        cmocka_unit_test(text_that_is_not_ours_is_plain),
-        cmocka_unit_test(every_changed_character_is_noticed),
+        RULE_TEST("11", text_that_is_not_ours_is_plain),
+        RULE_TEST("11", every_changed_character_is_noticed),
         cmocka_unit_test(second_key_reads_and_never_writes),
-        cmocka_unit_test_setup_teardown(key_file_is_made_once, make_dir, remove_dir),
+        RULE_TEST_AROUND("11", key_file_is_made_once, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(two_processes_end_up_with_one_key, make_dir, remove_dir),
-        cmocka_unit_test_setup_teardown(environment_wins_and_file_is_second, make_dir, remove_dir),
+        RULE_TEST_AROUND("11", environment_wins_and_file_is_second, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(bad_keys_are_named, make_dir, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

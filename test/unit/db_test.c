@@ -29,6 +29,18 @@ static void refused(const char *path, enum db_mode mode, const char *why)
         fail_msg("'%s' does not say '%s'", err, why);
 }
 
+SQL(anything, "SELECT 1");
+
+static void test_without_a_connection_every_statement_fails(void **state)
+{
+    (void)state;
+    assert_int_equal(db_exec(NULL, &anything, ""), DB_ERROR);
+    struct db_stmt *s = db_query(NULL, &anything, "");
+    assert_int_equal(db_next(s), DB_ERROR);
+    db_reset(s);
+    assert_false(db_ping(NULL));
+}
+
 static void test_what_is_no_database_of_ours_is_refused(void **state)
 {
     struct store *s = *state;
@@ -303,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_connection_is_set_up, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_without_a_connection_every_statement_fails, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_no_database_of_ours_is_refused, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_every_type_comes_back, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_wrong_number_of_values_runs_nothing, store_set_up, store_tear_down),

@@ -5,13 +5,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "agent/engine.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/cancels.h"
 #include "store/runs.h"
 
 static char dir[] = "/tmp/clawgate-engine-XXXXXX";
@@ -31,14 +34,14 @@ static int setup(void **state)
     config = (struct config){.data_dir = dir, .max_concurrent_runs = 4, .retention_days = 30};
     arena = arena_new();
     db = db_open(path, DB_CREATE, err, sizeof err);
-    engine = db ? engine_start(&config, db, NULL, NULL, err, sizeof err) : NULL;
+    engine = db ? engine_start(&config, db, NULL, NULL, NULL, err, sizeof err) : NULL;
     return engine ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const names[] = {"test.db", "test.db-wal", "test.db-shm", "run.lock"};
+    static const char *const names[] = {"test.db", "test.db-wal", "test.db-shm", "test.db-fresh", "run.lock"};
     char file[96];
     engine_stop(engine);
     db_close(db);
@@ -67,7 +70,7 @@ static void test_start_fails(void **state)
     struct config nowhere = config;
     nowhere.data_dir = "/nonexistent/clawgate";
     *err = '\0';
-    assert_null(engine_start(&nowhere, db, NULL, NULL, err, sizeof err));
+    assert_null(engine_start(&nowhere, db, NULL, NULL, NULL, err, sizeof err));
     assert_true(strlen(err) > 0);
     engine_stop(NULL);
 }
@@ -342,7 +345,7 @@ static void test_start_sweeps(void **state)
     insert_trace("old", dead_worker(), "running", 1000);
     insert_trace("mine", locks_worker(engine->locks), "running", 0);
     engine_stop(engine);
-    engine = engine_start(&config, db, NULL, NULL, err, sizeof err);
+    engine = engine_start(&config, db, NULL, NULL, NULL, err, sizeof err);
     assert_non_null(engine);
     check_interrupted("old");
     check_interrupted("mine"); /* the engine before is gone, and its number with it */
@@ -357,13 +360,13 @@ static void test_sweep_threaded(void **state)
     assert_non_null(pool);
     assert_non_null(writer);
     insert_trace("dead", dead, "running", 0);
-    struct engine *second = engine_start(&config, NULL, pool, writer, err, sizeof err);
+    struct engine *second = engine_start(&config, NULL, pool, writer, NULL, err, sizeof err);
     assert_non_null(second);
-    check_interrupted("dead");
     struct db *lent = engine_db(second);
     assert_non_null(lent);
     engine_db_done(second, lent);
-    engine_stop(second);
+    engine_stop(second); /* waits for what it handed to the writer */
+    check_interrupted("dead");
     writer_stop(writer);
     db_pool_free(pool);
 }
@@ -421,10 +424,89 @@ static void test_prune_says_when_there_is_more(void **state)
         snprintf(id, sizeof id, "old%03d", i);
         insert_answer(id, 86400000 + 60000);
     }
-    assert_true(engine_prune(engine));
+    engine_prune(engine);
+    assert_true(engine_prune_more(engine));
     assert_true(answer_there("old500"));
-    assert_false(engine_prune(engine));
+    engine_prune(engine);
+    assert_false(engine_prune_more(engine));
     assert_false(answer_there("old500"));
+}
+
+/* Plain CGI: the first process after ten minutes prunes, and to the end. */
+static void test_prune_due(void **state)
+{
+    (void)state;
+    char id[16], lock[sizeof path + 16];
+    for (int i = 0; i < 501; i++) {
+        snprintf(id, sizeof id, "old%03d", i);
+        insert_answer(id, 86400000 + 60000);
+    }
+    engine_prune_due(engine);
+    assert_true(answer_there("old000"));
+    snprintf(lock, sizeof lock, "%s/run.lock", dir);
+    const int64_t due = clock_ms() / 1000 - 10 * 60;
+    const struct timespec soon[2] = {{.tv_sec = due + 5}, {.tv_sec = due + 5}};
+    const struct timespec now[2] = {{.tv_sec = due}, {.tv_sec = due}};
+    assert_int_equal(utimensat(AT_FDCWD, lock, soon, 0), 0);
+    engine_prune_due(engine);
+    assert_true(answer_there("old000"));
+    assert_int_equal(utimensat(AT_FDCWD, lock, now, 0), 0);
+    engine_prune_due(engine);
+    assert_false(answer_there("old000"));
+    assert_false(answer_there("old500"));
+    insert_answer("older", 86400000 + 60000);
+    engine_prune_due(engine); /* not again */
+    assert_true(answer_there("older"));
+}
+
+static enum db_rc mark_job(struct db *d, void *id)
+{
+    return cancel_mark_run(d, MASTER_TENANT_ID, id);
+}
+
+static void mark(const char *id)
+{
+    assert_int_equal(writer_run(NULL, db, mark_job, (void *)(uintptr_t)id), DB_OK);
+}
+
+/* A mark reaches the run of the worker its row names, no other, and is forgotten once the run is over. */
+static void test_marks(void **state)
+{
+    (void)state;
+    struct locks *foreign = locks_open(dir, err, sizeof err);
+    struct cancel mine, other;
+    cancel_init(&mine, 0);
+    cancel_init(&other, 0);
+    struct live_run a = {.id = "mine", .tenant_id = MASTER_TENANT_ID, .phase = "thinking", .cancel = &mine};
+    struct live_run b = {.id = "other", .tenant_id = MASTER_TENANT_ID, .phase = "thinking", .cancel = &other};
+    insert_trace("mine", locks_worker(engine->locks), "running", 0);
+    insert_trace("other", locks_worker(foreign), "running", 0);
+    insert_trace("over", locks_worker(engine->locks), "completed", 0);
+    assert_true(engine_add(engine, &a));
+    assert_true(engine_add(engine, &b));
+    mark("over");
+    mark("nobody");
+    mark("other"); /* same id here, but its row names another process */
+    engine_marks(engine);
+    assert_int_equal(cancel_check(&mine), CANCEL_NONE);
+    assert_int_equal(cancel_check(&other), CANCEL_NONE);
+    mark("mine");
+    mark("mine");
+    engine_phase(engine, &a, "tool_exec"); /* plain CGI looks between its steps */
+    assert_int_equal(cancel_check(&mine), CANCEL_BY_USER);
+    assert_int_equal(cancel_check(&other), CANCEL_NONE);
+    engine_remove(engine, &a);
+    engine_remove(engine, &b);
+    cancel_release(&mine);
+    cancel_release(&other);
+
+    int64_t left = 0;
+    assert_int_equal(cancel_marks_prune(db, &left), DB_OK);
+    assert_int_equal(left, 0);
+    locks_close(foreign);
+    engine_sweep(engine);
+    assert_int_equal(cancel_marks_prune(db, &left), DB_OK);
+    assert_int_equal(left, 1);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -435,7 +517,7 @@ int main(void)
         TEST(test_start_fails), TEST(test_list),         TEST(test_has_body),       TEST(test_cancel),
         TEST(test_cancel_waits), TEST(test_drain),       TEST(test_crowd),          TEST(test_sweep),
         TEST(test_start_sweeps), TEST(test_sweep_threaded), TEST(test_prune),
-        TEST(test_prune_says_when_there_is_more), TEST(test_sweep_of_unsaved),
+        TEST(test_prune_says_when_there_is_more), TEST(test_sweep_of_unsaved), TEST(test_prune_due), TEST(test_marks),
     };
     log_init("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/fault.h"
+#include "test/unit/rule.h"
 
 static void table_is_the_contracts(void **state)
 {
@@ -73,7 +74,7 @@ static void setting_clears_what_was_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table_is_the_contracts),
+        RULE_TEST("3.3", table_is_the_contracts),
         cmocka_unit_test(unknown_kinds_are_internal),
         cmocka_unit_test(setting_clears_what_was_there),
     };

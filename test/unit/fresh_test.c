@@ -61,6 +61,69 @@ static void test_a_change_outside_a_transaction_and_one_taken_back_count_too(voi
     fresh_close(f);
 }
 
+/* What is read back from a change outside a transaction comes before its commit. */
+static void test_a_change_that_gives_rows_counts_when_it_ends(void **state)
+{
+    struct store *s = *state;
+    SQL(renamed, "UPDATE tenants SET name = name || 'x' RETURNING id");
+    struct fresh *f = opened(s);
+    struct db_stmt *st = db_query(s->db, &renamed, "");
+    assert_int_equal(db_next(st), DB_ROW);
+    struct fresh_stamp during = fresh_stamp(f);
+    db_reset(st);
+    assert_false(fresh_holds(f, &during));
+    during = fresh_stamp(f);
+    db_reset(st);
+    assert_true(fresh_holds(f, &during));
+    fresh_close(f);
+}
+
+/* Every table of the schema: what copies are kept of counts, what runs and requests write does not. */
+static void test_which_tables_are_configuration(void **state)
+{
+    static const char *const others =
+        "sessions messages tool_call_index traces spans usage_hourly agent_monthly_cost kept_answers activity_logs"
+        " generations jobs user_agent_profiles run_cancels";
+    struct store *s = *state;
+    struct fresh *f = opened(s);
+    size_t seen = 0;
+    char names[1000];
+    snprintf(names, sizeof names, "%s", store_text(s, "SELECT group_concat(name, ' ') FROM sqlite_master"
+                                                      " WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"));
+    for (char *rest = names, *name; (name = strsep(&rest, " ")) != NULL; seen++) {
+        char text[100], spaced[60], list[400];
+        snprintf(text, sizeof text, "DELETE FROM %s WHERE 0", name);
+        snprintf(spaced, sizeof spaced, " %s ", name);
+        snprintf(list, sizeof list, " %s ", others);
+        struct sql sql = {.text = arena_strdup(s->a, text)};
+        struct fresh_stamp stamp = fresh_stamp(f);
+        assert_int_equal(db_exec(s->db, &sql, ""), DB_OK);
+        if (fresh_holds(f, &stamp) != (strstr(list, spaced) != NULL))
+            fail_msg("%s", name);
+    }
+    assert_true(seen > 20);
+    fresh_close(f);
+}
+
+/* Whoever may use the database may use the file: root may have been the first. */
+static void test_the_file_belongs_to_whom_the_database_belongs(void **state)
+{
+    struct store *s = *state;
+    char path[100];
+    struct stat database, made;
+    snprintf(path, sizeof path, "%s-fresh", s->path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(chmod(s->path, 0660), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(s->path, 65534, 65534), 0);
+    fresh_close(opened(s));
+    assert_int_equal(stat(s->path, &database), 0);
+    assert_int_equal(stat(path, &made), 0);
+    assert_int_equal(made.st_mode & 07777, 0660);
+    assert_int_equal(made.st_uid, database.st_uid);
+    assert_int_equal(made.st_gid, database.st_gid);
+}
+
 static void test_another_process_changes(void **state)
 {
     struct store *s = *state;
@@ -113,6 +176,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_reading_and_what_runs_write_leave_copies_alone, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_change_ends_them_before_and_after_its_commit, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_change_outside_a_transaction_and_one_taken_back_count_too, store_set_up,
+                                        store_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_change_that_gives_rows_counts_when_it_ends, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_which_tables_are_configuration, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_the_file_belongs_to_whom_the_database_belongs, store_set_up,
                                         store_tear_down),
         cmocka_unit_test_setup_teardown(test_another_process_changes, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_copy_ages, store_set_up, store_tear_down),

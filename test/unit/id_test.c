@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "test/unit/rule.h"
 
 static void test_uuid_form(void **state)
 {
@@ -209,9 +210,9 @@ static void test_random_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_uuid_form),       cmocka_unit_test(test_uuid_rises),
+        RULE_TEST("12.1", test_uuid_form),       cmocka_unit_test(test_uuid_rises),
         cmocka_unit_test(test_uuid_in_threads), cmocka_unit_test(test_uuid_after_fork),
-        cmocka_unit_test(test_uuid_parse),      cmocka_unit_test(test_slug),
+        RULE_TEST("12.1", test_uuid_parse),      RULE_TEST("12.1", test_slug),
         cmocka_unit_test(test_hex),             cmocka_unit_test(test_random_bytes),
     };
     return cmocka_run_group_tests_name("id", tests, NULL, NULL);

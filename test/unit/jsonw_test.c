@@ -49,6 +49,23 @@ static void test_empty_containers(void **state)
     wrote("[]");
 }
 
+static void test_labels(void **state)
+{
+    (void)state;
+    static const char a[] = ",\"a\":", b[] = ",\"b\":";
+    jw_obj(&w);
+    jw_label(&w, a, sizeof a - 1);
+    jw_int(&w, 1);
+    jw_label(&w, b, sizeof b - 1);
+    jw_obj(&w);
+    jw_label(&w, a, sizeof a - 1);
+    jw_null(&w);
+    jw_obj_end(&w);
+    jw_kstr(&w, "c", "x");
+    jw_obj_end(&w);
+    wrote("{\"a\":1,\"b\":{\"a\":null},\"c\":\"x\"}");
+}
+
 static void test_commas_and_colons(void **state)
 {
     (void)state;
@@ -442,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_empty_containers),
+        TEST(test_labels),
         TEST(test_commas_and_colons),
         TEST(test_integers),
         TEST(test_strings),

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/messages.h"
 #include "base/utf8.h"
+#include "test/unit/rule.h"
 
 static void every_text_is_there(void **state)
 {
@@ -149,13 +150,13 @@ static void locale_follows_the_header(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_text_is_there),
+        RULE_TEST("3.5", every_text_is_there),
         cmocka_unit_test(parameters_are_as_declared),
-        cmocka_unit_test(contract_keys_exist),
+        RULE_TEST("3.5", contract_keys_exist),
         cmocka_unit_test(parameters_are_put_in),
         cmocka_unit_test(missing_last_parameter_takes_its_colon_along),
         cmocka_unit_test(text_ends_at_a_thousand_characters),
-        cmocka_unit_test(locale_follows_the_header),
+        RULE_TEST("2.4", locale_follows_the_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

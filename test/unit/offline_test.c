@@ -52,7 +52,8 @@ struct fixture {
 };
 
 static const struct llm_provider offline = {.name = "offline", .type = "offline", .base_url = "", .api_key = ""};
-static const struct llm_tool tools[] = {{"clock", "tells the time", "{}"}, {"files", "", "{}"}};
+static const struct llm_tool tools[] = {{.name = "clock", .description = "tells the time", .parameters = "{}"},
+                                         {.name = "files", .description = "", .parameters = "{}"}};
 
 static void start(struct fixture *f, const char *said)
 {

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "web/percent.h"
 #include "web/route.h"
+#include "test/unit/rule.h"
 
 struct path_case {
     const char *target;
@@ -147,7 +148,7 @@ static void decoding_stays_inside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(path_cases),
+        RULE_TEST("12.9", path_cases),
         cmocka_unit_test(segment_limit),
         cmocka_unit_test(encoding_comes_back),
         cmocka_unit_test(decoding_stays_inside),

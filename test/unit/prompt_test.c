@@ -88,9 +88,9 @@ static void test_smallest(void **state)
 static void test_order_of_everything(void **state)
 {
     struct fixture *f = *state;
-    const struct llm_tool tools[] = {{"write_file", "w", "{}"}, {"mcp_git__log", "Shows the log", "{}"},
-                                     {"datetime", "d", "{}"},   {"memory_search", "m", "{}"},
-                                     {"spawn", "s", "{}"}};
+    const struct llm_tool tools[] = {{"write_file", "w", "{}", false}, {"mcp_git__log", "Shows the log", "{}", false},
+                                     {"datetime", "d", "{}", false},   {"memory_search", "m", "{}", false},
+                                     {"spawn", "s", "{}", false}};
     const struct context_file files[] = {{"USER.md", "user text"},   {"zeta.md", "zeta text"},
                                          {"AGENTS.md", "rule text"}, {"IDENTITY.md", "id text"},
                                          {"SOUL.md", "soul text"},   {"alpha.md", "alpha text"},
@@ -125,7 +125,7 @@ static void test_order_of_everything(void **state)
 static void test_minimal_mode(void **state)
 {
     struct fixture *f = *state;
-    const struct llm_tool tools[] = {{"mcp_a__b", "x", "{}"}, {"memory_search", "m", "{}"}};
+    const struct llm_tool tools[] = {{"mcp_a__b", "x", "{}", false}, {"memory_search", "m", "{}", false}};
     const struct context_file files[] = {{"AGENTS.md", "rules"}};
     static const char *const keys[] = {"agent:helper:subagent:x", "agent:helper:cron:y", "agent:helper:heartbeat"};
     f->config.owner_ids = owners;
@@ -162,6 +162,7 @@ static void test_open_wrapping_and_first_run(void **state)
     f->config.owner_ids = owners;
     f->in.files = files;
     f->in.file_count = 4;
+    f->in.channel = "telegram";
     const char *p = build(f);
     HAS(p, "## First conversation");
     HAS(p, "write_file is the only tool");
@@ -177,6 +178,25 @@ static void test_open_wrapping_and_first_run(void **state)
     HAS(p, "<context_file name=\"BOOTSTRAP.md\">");
     HAS(p, "## Owners");
     LACKS(p, "TEAM.md");
+}
+
+/* Without a person on a channel there is nobody to get to know. */
+static void test_no_first_run_for_programs_and_groups(void **state)
+{
+    struct fixture *f = *state;
+    const struct context_file files[] = {{"BOOTSTRAP.md", "say hello"}, {"USER.md", "user"}};
+    static const char *const channels[] = {"http", "wake", "cron", "delegate", "telegram"};
+    f->in.files = files;
+    f->in.file_count = 2;
+    for (size_t i = 0; i < 5; i++) {
+        f->in.channel = channels[i];
+        f->in.session_key = i == 4 ? "agent:helper:telegram:group:7" : "agent:helper:telegram:direct:7";
+        const char *p = build(f);
+        LACKS(p, "BOOTSTRAP.md");
+        LACKS(p, "First conversation");
+        HAS(p, "USER.md");
+        HAS(p, "AVAILABILITY.md");
+    }
 }
 
 static void test_team_is_virtual(void **state)
@@ -259,6 +279,7 @@ int main(void)
         TEST(test_order_of_everything),
         TEST(test_minimal_mode),
         TEST(test_open_wrapping_and_first_run),
+        TEST(test_no_first_run_for_programs_and_groups),
         TEST(test_team_is_virtual),
         TEST(test_shorten),
         TEST(test_shorten_never_cuts_a_character),

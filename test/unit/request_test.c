@@ -1,5 +1,6 @@
 /* One request through the house, without a database: order of checks, headers, body, errors, CORS. */
 #include "web_fixture.h"
+#include "test/unit/rule.h"
 
 static reply h_public(struct request *req)
 {
@@ -470,19 +471,19 @@ static void describes_itself(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(common_headers, config_setup),
+        RULE_TEST_SETUP("2.2", common_headers, config_setup),
         cmocka_unit_test_setup(request_id_length, config_setup),
         cmocka_unit_test_setup(own_headers, config_setup),
         cmocka_unit_test_setup(head_has_no_body, config_setup),
-        cmocka_unit_test_setup(handlers_that_go_wrong, config_setup),
+        RULE_TEST_SETUP("3.4", handlers_that_go_wrong, config_setup),
         cmocka_unit_test_setup(routing_before_authentication, config_setup),
-        cmocka_unit_test_setup(role_then_user_then_body, config_setup),
+        RULE_TEST_SETUP("0.12", role_then_user_then_body, config_setup),
         cmocka_unit_test_setup(doubled_headers, config_setup),
         cmocka_unit_test_setup(target_forms, config_setup),
-        cmocka_unit_test_setup(query_rules, config_setup),
+        RULE_TEST_SETUP("12.12", query_rules, config_setup),
         cmocka_unit_test_setup(run_errors, config_setup),
-        cmocka_unit_test_setup(errors_speak_the_callers_language, config_setup),
-        cmocka_unit_test_setup(one_log_line, config_setup),
+        RULE_TEST_SETUP("2.4", errors_speak_the_callers_language, config_setup),
+        RULE_TEST_SETUP("2.7", one_log_line, config_setup),
         cmocka_unit_test_setup(describes_itself, config_setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

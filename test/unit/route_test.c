@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "web/route.h"
+#include "test/unit/rule.h"
 
 static reply nothing(struct request *req)
 {
@@ -196,7 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(literals_beat_parameters, with_arena, without_arena),
         cmocka_unit_test_setup_teardown(rest_is_joined, with_arena, without_arena),
-        cmocka_unit_test_setup_teardown(unknown_and_wrong_method, with_arena, without_arena),
+        RULE_TEST_AROUND("0.1", unknown_and_wrong_method, with_arena, without_arena),
         cmocka_unit_test(methods_by_name),
         cmocka_unit_test(body_limits),
         cmocka_unit_test(sound_table_passes),

@@ -1,5 +1,6 @@
 #include "store_fixture.h"
 
+#include "store/cancels.h"
 #include "store/runs.h"
 
 static struct trace trace(const char *id, const char *time)
@@ -105,6 +106,47 @@ static void test_usage_adds_up(void **state)
     assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM agent_monthly_cost"), 1);
 }
 
+static int64_t requests(struct store *s)
+{
+    return store_int(s->db, "SELECT COALESCE(SUM(requests), 0) FROM usage_hourly");
+}
+
+/* Inside a transaction usage is written with its commit, and forgotten with any other end. */
+static void test_usage_of_a_transaction_ends_with_it(void **state)
+{
+    struct store *s = *state;
+    struct usage_delta u = {.tenant_id = TENANT, .bucket_hour = "2026-11-22T10:00:00.000Z", .agent_id = AGENT,
+                            .channel = "http", .provider = "p", .model = "m", .requests = 1};
+    assert_int_equal(db_begin(s->db), DB_OK);
+    for (int i = 0; i < 80; i++) { /* more keys than are put off */
+        char user[8];
+        snprintf(user, sizeof user, "u%d", i % 40);
+        u.user_id = arena_strdup(s->a, user);
+        assert_int_equal(usage_add(s->db, &u), DB_OK);
+    }
+    assert_true(requests(s) < 80);
+    assert_int_equal(db_commit(s->db), DB_OK);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM usage_hourly WHERE requests = 2"), 40);
+
+    char *gone = strdup("gone");
+    u.user_id = gone;
+    assert_int_equal(db_begin(s->db), DB_OK);
+    assert_int_equal(usage_add(s->db, &u), DB_OK);
+    db_rollback(s->db);
+    assert_int_equal(db_begin(s->db), DB_OK);
+    assert_int_equal(usage_add(s->db, &u), DB_OK);
+    store_sql(s->db, "ROLLBACK"); /* as SQLite does itself when the disk is full */
+    assert_int_equal(db_commit(s->db), DB_FULL);
+    memset(gone, 'x', 4);
+    free(gone);
+    u.user_id = "u1";
+    assert_int_equal(db_begin(s->db), DB_OK);
+    assert_int_equal(usage_add(s->db, &u), DB_OK);
+    assert_int_equal(db_commit(s->db), DB_OK);
+    assert_int_equal(requests(s), 81);
+    assert_int_equal(store_int(s->db, "SELECT requests FROM usage_hourly WHERE user_id = 'u1'"), 3);
+}
+
 static void test_runs_of_a_dead_worker_are_interrupted(void **state)
 {
     struct store *s = *state;
@@ -153,6 +195,26 @@ static const char *listed(struct store *s, const char *user, const char *status,
     return all;
 }
 
+/* Every statement that asks for runs which did not complete looks at those alone. */
+static void unfinished_have_their_index(struct store *s)
+{
+    int seen = 0, used = 0;
+    for (sqlite3_stmt *st = sqlite3_next_stmt(db_handle(s->db), NULL); st;
+         st = sqlite3_next_stmt(db_handle(s->db), st)) {
+        if (!strstr(sqlite3_sql(st), "status <> 'completed'"))
+            continue;
+        seen++;
+        sqlite3_stmt *plan;
+        const char *sql = arena_printf(s->a, "EXPLAIN QUERY PLAN %s", sqlite3_sql(st));
+        assert_int_equal(sqlite3_prepare_v2(db_handle(s->db), sql, -1, &plan, NULL), SQLITE_OK);
+        while (sqlite3_step(plan) == SQLITE_ROW)
+            used += strstr((const char *)sqlite3_column_text(plan, 3), "INDEX traces_unfinished (status=?") != NULL;
+        sqlite3_finalize(plan);
+    }
+    assert_int_equal(seen, 5); /* list and total, sweeping, marks of a session */
+    assert_int_equal(used, 5);
+}
+
 static void test_lists(void **state)
 {
     struct store *s = *state;
@@ -192,6 +254,13 @@ static void test_lists(void **state)
     assert_string_equal(listed(s, "bob", NULL, "5", 1, 0, &total), "3 ");
     assert_string_equal(listed(s, NULL, NULL, "6", 10, 0, &total), "");
     store_plans_are_straight(s->db, "traces");
+
+    int64_t workers[4], changed;
+    size_t n;
+    assert_int_equal(traces_running_workers(s->db, workers, 4, &n), DB_OK);
+    assert_int_equal(traces_interrupt(s->db, 9, "~", "2026-11-22T13:00:00.000Z", &changed), DB_OK);
+    assert_int_equal(cancel_mark_session(s->db, TENANT, "k"), DB_OK);
+    unfinished_have_their_index(s);
 }
 
 static struct kept_answer claim(const char *key)
@@ -266,6 +335,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_trace_begins_and_ends, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_span_without_a_price_has_none, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_usage_adds_up, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_usage_of_a_transaction_ends_with_it, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_runs_of_a_dead_worker_are_interrupted, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_lists, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_an_answer_is_claimed_once_and_kept, store_set_up, store_tear_down),

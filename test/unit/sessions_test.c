@@ -177,33 +177,38 @@ static void test_a_tool_call_leads_back_to_its_session(void **state)
     assert_string_equal(key, "new");
     assert_int_equal(session_by_tool_call(s->db, s->a, TENANT2, "call_2", &key), DB_OK);
     assert_int_equal(session_by_tool_call(s->db, s->a, TENANT, "call_3", &key), DB_OK);
+    m.created_at = "2026-11-22T10:00:02.000Z";
+    m.tool_calls = "[{\"id\":\"call_4\"}]";
+    assert_int_equal(append(s, (struct session_write){.key = "new", .user_id = "bob"}, &m, 1), DB_OK);
+    assert_int_equal(session_by_tool_call(s->db, s->a, TENANT, "call_2", &key), DB_ROW); /* passed in "new" */
+    assert_string_equal(key, "old");
     assert_int_equal(session_delete(s->db, TENANT, "new"), DB_OK);
     assert_int_equal(session_by_tool_call(s->db, s->a, TENANT, "call_2", &key), DB_ROW);
     assert_string_equal(key, "old");
-    assert_int_equal(session_reset(s->db, TENANT, "old"), DB_OK);
+    assert_int_equal(session_reset(s->db, TENANT, "old", "t"), DB_OK);
     assert_int_equal(session_by_tool_call(s->db, s->a, TENANT, "call_2", &key), DB_OK);
 }
 
-static void test_patch_reset_delete(void **state)
+static void test_update_reset_delete(void **state)
 {
     struct store *s = *state;
     struct message m = text("user", "one");
     struct session_write w = {.key = "k", .user_id = "bob", .add_input_tokens = 3, .last_prompt_tokens = 3};
     assert_int_equal(append(s, w, &m, 1), DB_OK);
-    store_sql(s->db, "UPDATE sessions SET summary = 'short', context_start = 2, updated_at = '2020'");
-    assert_int_equal(session_patch(s->db, TENANT, "k", "L", NULL, "{\"a\":\"1\",\"b\":\"2\"}"), DB_OK);
-    assert_int_equal(session_patch(s->db, TENANT, "k", NULL, "m", "{\"a\":null,\"c\":\"3\"}"), DB_OK);
+    store_sql(s->db, "UPDATE sessions SET summary = 'short', context_start = 2");
+    assert_int_equal(session_update(s->db, TENANT, "k", "L", "m", "{\"a\":\"1\"}", "2030"), DB_OK);
     struct session x = found(s, "k");
     assert_string_equal(x.label, "L");
     assert_string_equal(x.model, "m");
-    assert_string_equal(x.metadata, "{\"b\":\"2\",\"c\":\"3\"}");
-    assert_true(strcmp(x.updated_at, "2020") > 0);
-    assert_int_equal(session_patch(s->db, TENANT2, "k", "stolen", NULL, NULL), DB_OK);
+    assert_string_equal(x.metadata, "{\"a\":\"1\"}");
+    assert_string_equal(x.updated_at, "2030");
+    assert_int_equal(session_update(s->db, TENANT2, "k", "stolen", "", "{}", "2031"), DB_OK);
     assert_string_equal(found(s, "k").label, "L");
 
-    assert_int_equal(session_reset(s->db, TENANT2, "k"), DB_OK);
+    assert_int_equal(session_reset(s->db, TENANT2, "k", "2031"), DB_OK);
     assert_int_equal(found(s, "k").message_count, 1);
-    assert_int_equal(session_reset(s->db, TENANT, "k"), DB_OK);
+    assert_int_equal(session_reset(s->db, TENANT, "k", "2032"), DB_OK);
+    assert_string_not_equal(found(s, "k").id, x.id);
     x = found(s, "k");
     assert_int_equal(x.message_count, 0);
     assert_int_equal(x.message_bytes, 0);
@@ -211,6 +216,8 @@ static void test_patch_reset_delete(void **state)
     assert_int_equal(x.last_prompt_tokens, 0);
     assert_int_equal(x.input_tokens, 3);
     assert_string_equal(x.summary, "");
+    assert_string_equal(x.label, "L");
+    assert_string_equal(x.updated_at, "2032");
     assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM messages"), 0);
     assert_int_equal(append(s, w, &m, 1), DB_OK); /* numbers begin anew */
     assert_int_equal(store_int(s->db, "SELECT seq FROM messages"), 1);
@@ -220,6 +227,56 @@ static void test_patch_reset_delete(void **state)
     assert_int_equal(session_delete(s->db, TENANT, "k"), DB_OK);
     assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM messages"), 0);
     assert_int_equal(session_delete(s->db, TENANT, "k"), DB_OK);
+}
+
+/* What a run wants to append to a session that was reset or deleted since it began is dropped. */
+static void test_late_writes_are_dropped(void **state)
+{
+    struct store *s = *state;
+    struct message m = text("assistant", "late");
+    m.tool_calls = "[{\"id\":\"c\"}]";
+    struct session_write w = {.key = "k", .user_id = "bob", .add_input_tokens = 3};
+    assert_int_equal(append(s, w, &m, 1), DB_OK);
+    w.began = found(s, "k").id;
+    assert_int_equal(append(s, w, &m, 1), DB_OK); /* nothing happened meanwhile */
+    assert_int_equal(found(s, "k").message_count, 2);
+
+    assert_int_equal(session_reset(s->db, TENANT, "k", "t"), DB_OK);
+    assert_int_equal(append(s, w, &m, 1), DB_OK);
+    assert_int_equal(found(s, "k").message_count, 0);
+    assert_int_equal(found(s, "k").input_tokens, 6);
+    w.user_id = "eve";
+    w.began = found(s, "k").id;
+    assert_int_equal(append(s, w, &m, 1), DB_CONSTRAINT); /* another user stays another user */
+    w.user_id = "bob";
+
+    assert_int_equal(session_delete(s->db, TENANT, "k"), DB_OK);
+    assert_int_equal(append(s, w, &m, 1), DB_OK);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM sessions"), 0);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM messages"), 0);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM tool_call_index"), 0);
+    w.began = NULL;
+    assert_int_equal(append(s, w, &m, 1), DB_OK);
+    assert_int_equal(found(s, "k").message_count, 1);
+}
+
+/* Reset and delete mark the runs of that session alone. */
+static void test_runs_of_a_session_are_marked(void **state)
+{
+    struct store *s = *state;
+    store_sql(s->db, "INSERT INTO traces (tenant_id, id, session_key, status, start_time, worker) VALUES"
+                     " ('" TENANT "', 'runs', 'k', 'running', 't', 7),"
+                     " ('" TENANT "', 'waits', 'k', 'running', 't', 8),"
+                     " ('" TENANT "', 'over', 'k', 'completed', 't', 7),"
+                     " ('" TENANT "', 'failed', 'k', 'error', 't', 7),"
+                     " ('" TENANT "', 'other', 'l', 'running', 't', 7),"
+                     " ('" TENANT2 "', 'foreign', 'k', 'running', 't', 7)");
+    assert_int_equal(session_reset(s->db, TENANT, "k", "t"), DB_OK);
+    assert_string_equal(store_text(s, "SELECT group_concat(run_id || worker, ' ') FROM run_cancels"), "runs7 waits8");
+    assert_int_equal(session_delete(s->db, TENANT, "k"), DB_OK); /* twice is once */
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM run_cancels"), 2);
+    assert_int_equal(session_delete(s->db, TENANT2, "k"), DB_OK);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM run_cancels"), 3);
 }
 
 static const char *listed(struct store *s, struct session_filter f, int64_t *total)
@@ -307,7 +364,9 @@ int main(void)
                                         store_tear_down),
         cmocka_unit_test_setup_teardown(test_pages_of_messages, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_tool_call_leads_back_to_its_session, store_set_up, store_tear_down),
-        cmocka_unit_test_setup_teardown(test_patch_reset_delete, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_update_reset_delete, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_late_writes_are_dropped, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_runs_of_a_session_are_marked, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_lists, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_totals_are_capped, store_set_up, store_tear_down),
     };

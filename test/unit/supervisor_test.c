@@ -339,6 +339,39 @@ static void an_upgrade_under_load_loses_nothing(const struct program *p)
     program_stop(); /* the same process: exec keeps the pid */
 }
 
+/* How often a process went to sleep. */
+static long sleeps_of(pid_t pid)
+{
+    char path[64], line[128];
+    long n = -1;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f))
+        sscanf(line, "voluntary_ctxt_switches: %ld", &n);
+    fclose(f);
+    assert_true(n >= 0);
+    return n;
+}
+
+/* It looks now and then whether somebody waits, not with each request. */
+static void the_supervisor_sleeps_under_load(void **state)
+{
+    (void)state;
+    enum { REQUESTS = 1000, LOOKS_A_SECOND = 1000 };
+    program_start(&prefork);
+    get("/pid");
+    long before = sleeps_of(supervisor);
+    int64_t began = clock_mono_ms();
+    for (int i = 0; i < REQUESTS; i++)
+        assert_true(get("/pid") > 0);
+    long looks = sleeps_of(supervisor) - before;
+    int64_t took = clock_mono_ms() - began;
+    if (looks > took * LOOKS_A_SECOND / 1000 + 50)
+        fail_msg("%ld times in %d requests and %lld ms", looks, REQUESTS, (long long)took);
+    program_stop();
+}
+
 static void settings_that_do_not_load_stop_an_upgrade(void **state)
 {
     (void)state;
@@ -464,6 +497,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_request_forks_the_first_worker),
         cmocka_unit_test(busy_workers_get_company_up_to_the_limit),
+        cmocka_unit_test(the_supervisor_sleeps_under_load),
         cmocka_unit_test(a_killed_worker_is_replaced_prefork),
         cmocka_unit_test(a_killed_worker_is_replaced_threaded),
         cmocka_unit_test(no_worker_outlives_a_killed_supervisor_prefork),

@@ -1,99 +1,10 @@
 /* FastCGI and CGI transport (common/web/transport.h) against records made by hand. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
-#include <cmocka.h>
-
-#include "base/clock.h"
-#include "fcgi_wire.h"
-#include "web/transport.h"
-
-enum { WIRE_MAX = 64 << 20 };
-
-static struct transport *reused;
-
-static int setup(void **state)
-{
-    (void)state;
-    signal(SIGPIPE, SIG_IGN);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    transport_free(reused);
-    return 0;
-}
-
-/* A writer that may block does so in a thread: the other side reads at its own pace. */
-struct sender {
-    pthread_t thread;
-    int fd;
-    struct buf wire;
-    bool half_close;
-};
-
-static void *send_all(void *arg)
-{
-    struct sender *s = arg;
-    for (size_t at = 0; at < s->wire.len;) {
-        ssize_t n = send(s->fd, s->wire.data + at, s->wire.len - at, MSG_NOSIGNAL);
-        if (n <= 0)
-            break;
-        at += (size_t)n;
-    }
-    if (s->half_close)
-        shutdown(s->fd, SHUT_WR);
-    return NULL;
-}
-
-static void send_begin(struct sender *s, int *server)
-{
-    int fd[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
-    s->fd = fd[0];
-    *server = fd[1];
-    assert_int_equal(pthread_create(&s->thread, NULL, send_all, s), 0);
-}
-
-static void send_end(struct sender *s)
-{
-    pthread_join(s->thread, NULL);
-    close(s->fd);
-    buf_release(&s->wire);
-}
-
-/* Opens a transport on what the sender sends; reuses one transport over all tests. */
-static struct transport *open_request(struct sender *s)
-{
-    int server;
-    send_begin(s, &server);
-    struct transport *t = transport_fastcgi(reused, server);
-    if (t)
-        reused = t;
-    return t;
-}
-
-static void read_answer(int fd, struct buf *text, bool *complete)
-{
-    struct buf wire = BUF_INIT(WIRE_MAX);
-    char chunk[4096];
-    ssize_t n;
-    while ((n = read(fd, chunk, sizeof chunk)) > 0)
-        buf_add(&wire, chunk, (size_t)n);
-    assert_int_equal(n, 0); /* an orderly end, no reset */
-    *complete = fcgi_answer(&wire, text);
-    buf_release(&wire);
-}
+#include "transport_fixture.h"
 
 static void read_body(struct transport *t, struct buf *body, size_t step)
 {
@@ -102,16 +13,6 @@ static void read_body(struct transport *t, struct buf *body, size_t step)
     while ((n = transport_read(t, chunk, step)) > 0)
         buf_add(body, chunk, (size_t)n);
     assert_int_equal(n, 0);
-}
-
-static void expect_answer(struct sender *s, const char *expected)
-{
-    struct buf text = BUF_INIT(WIRE_MAX);
-    bool complete = false;
-    read_answer(s->fd, &text, &complete);
-    assert_true(complete);
-    assert_string_equal(buf_str(&text), expected);
-    buf_release(&text);
 }
 
 static void params_and_answer(void **state)
@@ -305,6 +206,42 @@ static void a_client_that_left_fails_the_write(void **state)
     transport_finish(t);
 }
 
+/* The parameters can still be read when the answer is complete. */
+static void the_end_leaves_with_the_answer(void **state)
+{
+    (void)state;
+    struct sender s = {.wire = BUF_INIT(WIRE_MAX)};
+    fcgi_request(&s.wire, "GET", "/end", "", 0, 1);
+    struct transport *t = open_request(&s);
+    assert_non_null(t);
+    assert_true(transport_write(t, "all", 3));
+    transport_end(t);
+    assert_string_equal(transport_param(t, "REQUEST_URI"), "/end");
+    assert_false(transport_write(t, "more", 4));
+    transport_end(t); /* once more does no harm */
+    transport_finish(t);
+    expect_answer(&s, "all");
+    send_end(&s);
+}
+
+/* Records have at most 65,535 bytes. */
+static void answers_around_the_size_of_a_record(void **state)
+{
+    (void)state;
+    for (size_t n = FCGI_RECORD_MAX - 1; n <= FCGI_RECORD_MAX + 1; n++) {
+        struct sender s = {.wire = BUF_INIT(WIRE_MAX)};
+        fcgi_request(&s.wire, "GET", "/", "", 0, 1);
+        struct transport *t = open_request(&s);
+        assert_non_null(t);
+        char *text = text_of(n);
+        assert_true(transport_write(t, text, n));
+        transport_finish(t);
+        expect_answer(&s, text);
+        send_end(&s);
+        free(text);
+    }
+}
+
 static void refused(const char *bytes, size_t n)
 {
     struct sender s = {.wire = BUF_INIT(WIRE_MAX), .half_close = true};
@@ -472,6 +409,8 @@ int main(void)
         cmocka_unit_test(a_long_value_and_equal_names_arrive),
         cmocka_unit_test(bodies_in_pieces),
         cmocka_unit_test(a_large_answer),
+        cmocka_unit_test(the_end_leaves_with_the_answer),
+        cmocka_unit_test(answers_around_the_size_of_a_record),
         cmocka_unit_test(an_unread_body_does_not_lose_the_answer),
         cmocka_unit_test(a_body_that_breaks_off_is_an_error),
         cmocka_unit_test(half_close_is_answered),

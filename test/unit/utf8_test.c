@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/utf8.h"
+#include "test/unit/rule.h"
 
 static const struct {
     const char *text;
@@ -175,7 +176,7 @@ int main(void)
         cmocka_unit_test(test_valid),           cmocka_unit_test(test_decode_every_code_point),
         cmocka_unit_test(test_decode_nothing),  cmocka_unit_test(test_tail),
         cmocka_unit_test(test_cut),             cmocka_unit_test(test_count_and_offset),
-        cmocka_unit_test(test_user_id),         cmocka_unit_test(test_user_id_length),
+        RULE_TEST("2.3", test_user_id),         cmocka_unit_test(test_user_id_length),
     };
     return cmocka_run_group_tests_name("utf8", tests, NULL, NULL);
 }

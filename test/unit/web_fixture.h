@@ -69,6 +69,16 @@ bool transport_flush(struct transport *t)
     return true;
 }
 
+bool transport_push(struct transport *t)
+{
+    return transport_flush(t);
+}
+
+void transport_end(struct transport *t)
+{
+    (void)t;
+}
+
 int transport_fd(const struct transport *t)
 {
     (void)t;

@@ -24,6 +24,8 @@ const char *tree_ref_name(json_object *o);
 
 /* Adds NAME, NAMECreate and NAMEUpdate of a described resource to the document's schemas. */
 void schema_add(json_object *schemas, const char *name, json_object *resource);
+/* What a create answers: the record, and what is shown this once. */
+json_object *schema_made(const char *name, json_object *resource);
 
 /* ---- operation.c ---- */
 

@@ -205,7 +205,7 @@ static void success_add(json_object *responses, json_object *route, json_object 
     if (is(route, "operation", "list"))
         json_object_object_add(responses, "200", answer("A page", list_schema(name, json_get(resource, "list")), false));
     if (is(route, "operation", "create"))
-        json_object_object_add(responses, "201", answer("Made", tree(REF("schemas", "%s"), name), false));
+        json_object_object_add(responses, "201", answer("Made", schema_made(name, resource), false));
     if (is(route, "operation", "get"))
         json_object_object_add(responses, "200", answer("The record", tree(REF("schemas", "%s"), name), true));
     if (is(route, "operation", "update"))

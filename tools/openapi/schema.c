@@ -12,8 +12,10 @@ static bool is_secret(json_object *p)
 
 static bool is_shown(json_object *p, enum face face)
 {
+    if (json_bool(p, "x-once", false))
+        return false;
     if (face == FACE_ANSWER)
-        return !json_bool(p, "writeOnly", false);
+        return !json_bool(p, "writeOnly", false) && !json_bool(p, "x-input", false);
     if (face == FACE_UPDATE && json_bool(p, "x-create-only", false))
         return false;
     return !json_bool(p, "readOnly", false);
@@ -32,7 +34,7 @@ static void describe_more(json_object *p, const char *more)
 static void answer_only(json_object *p)
 {
     static const char *const inputs[] = {"default",  "minLength",     "maxLength",   "minimum",       "maximum",  "pattern",
-                                         "maxItems", "maxProperties", "x-max-bytes", "x-create-only", "x-aliases"};
+                                         "minItems", "maxItems", "maxProperties", "x-max-bytes", "x-create-only", "x-aliases"};
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
         json_object_object_del(p, inputs[i]);
     if (!is_secret(p))
@@ -48,11 +50,36 @@ static json_object *property_new(json_object *described, enum face face)
         answer_only(p);
         return p;
     }
-    if (is_secret(p))
+    if (is_secret(p) || json_bool(p, "x-input", false))
         json_object_object_add(p, "writeOnly", json_object_new_boolean(true));
+    json_object_object_del(p, "x-input");
     if (face == FACE_UPDATE)
         json_object_object_del(p, "default");
     return p;
+}
+
+json_object *schema_made(const char *name, json_object *resource)
+{
+    json_object *record = tree("{\"$ref\":\"#/components/schemas/%s\"}", name);
+    json_object *once = tree("{\"type\":\"object\",\"required\":[],\"properties\":{}}");
+    json_object *properties = json_get(once, "properties");
+    json_object_object_foreach(json_get(json_get(resource, "schema"), "properties"), member, property) {
+        if (!json_bool(property, "x-once", false))
+            continue;
+        json_object *p = tree_copy(property);
+        json_object_object_del(p, "x-once");
+        describe_more(p, "Shown in this answer only");
+        json_object_object_add(properties, member, p);
+        json_object_array_add(json_get(once, "required"), tree_text(member));
+    }
+    if (json_object_object_length(properties) == 0) {
+        json_object_put(once);
+        return record;
+    }
+    json_object *all = tree("{\"allOf\":[]}");
+    json_object_array_add(json_get(all, "allOf"), record);
+    json_object_array_add(json_get(all, "allOf"), once);
+    return all;
 }
 
 static json_object *face_new(json_object *described, enum face face)

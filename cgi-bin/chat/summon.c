@@ -1,0 +1,175 @@
+/* Personas are written in the background (contract 02 §9): jobs are looked for once a second, each gets a thread of
+ * its own. A plain CGI process works off what is due after its answer. */
+#include "agent/summon.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "chat/chat.h"
+#include "store/summoning.h"
+
+enum { AT_ONCE = 4, CLAIMS_MAX = 3, LOOK_AT = 32, STACK_BYTES = 1 << 20 };
+
+struct summoner {
+    struct engine *engine;
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    size_t working;
+};
+
+struct summoner *summoner_new(struct engine *e)
+{
+    struct summoner *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->engine = e;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->over, NULL);
+    return s;
+}
+
+/* ---- which job ---- */
+
+struct claim {
+    struct engine *engine;
+    const char *now;
+    struct job job; /* id NULL = none */
+    char until[TIME_TEXT_SIZE];
+    bool taken;
+};
+
+/* Free: queued, or its lease is over, or its worker is gone. */
+static void consider(void *ctx, const struct job *j)
+{
+    struct claim *c = ctx;
+    bool held = j->running && j->leased_until && strcmp(j->leased_until, c->now) > 0 &&
+                (j->worker == locks_worker(c->engine->locks) || locks_worker_alive(c->engine->locks, j->worker));
+    if (!c->job.id && !held)
+        c->job = *j;
+}
+
+static enum db_rc claim_job(struct db *db, void *arg)
+{
+    struct claim *c = arg;
+    enum db_rc rc = job_claim(db, &c->job, locks_worker(c->engine->locks), c->until);
+    c->taken = rc == DB_ROW;
+    return rc == DB_ROW ? DB_OK : rc;
+}
+
+/* The next free job, claimed; id NULL when there is none. */
+static struct job take(struct engine *e, struct arena *a)
+{
+    struct claim c = {.engine = e};
+    char now[TIME_TEXT_SIZE];
+    time_format(clock_ms(), now);
+    time_format(clock_ms() + SUMMON_LEASE_MS, c.until);
+    c.now = now;
+    struct db *db = engine_db(e);
+    if (db)
+        jobs_due(db, a, JOB_SUMMON, now, LOOK_AT, consider, &c);
+    engine_db_done(e, db);
+    if (!c.job.id || writer_run(e->writer, e->db, claim_job, &c) != DB_OK || !c.taken)
+        return (struct job){.id = NULL};
+    c.job.attempts++;
+    return c.job;
+}
+
+static void work_off(struct engine *e, const struct job *j)
+{
+    if (j->attempts > CLAIMS_MAX)
+        summon_give_up(e, j);
+    else
+        summon_run(e, j);
+}
+
+/* ---- threads ---- */
+
+struct errand {
+    struct summoner *summoner;
+    struct arena *arena;
+    struct job job;
+};
+
+static void leave(struct summoner *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->working--;
+    pthread_cond_broadcast(&s->over);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void *errand_run(void *arg)
+{
+    struct errand *errand = arg;
+    struct summoner *s = errand->summoner;
+    work_off(s->engine, &errand->job);
+    arena_free(errand->arena);
+    leave(s);
+    return NULL;
+}
+
+static bool enter(struct summoner *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool free_place = s->working < AT_ONCE;
+    s->working += free_place;
+    pthread_mutex_unlock(&s->lock);
+    return free_place;
+}
+
+/* A thread for the next job; false when there is none, or no thread. */
+static bool send_one(struct summoner *s)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    struct arena *a = arena_new();
+    struct errand *errand = ARENA_NEW(a, struct errand);
+    *errand = (struct errand){s, a, take(s->engine, a)};
+    if (!errand->job.id) {
+        arena_free(a);
+        return false;
+    }
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    bool sent = pthread_create(&thread, &attr, errand_run, errand) == 0;
+    pthread_attr_destroy(&attr);
+    if (!sent) {
+        log_event(LOG_ERROR, 5303, "summon.no_thread", LOG_S, "agent_id", errand->job.entity_id, LOG_END);
+        arena_free(a); /* the lease brings it back */
+    }
+    return sent;
+}
+
+void summoner_tick(struct summoner *s)
+{
+    while (!engine_draining(s->engine) && enter(s)) {
+        if (!send_one(s)) {
+            leave(s);
+            return;
+        }
+    }
+}
+
+void summoner_stop(struct summoner *s)
+{
+    if (!s)
+        return;
+    engine_drain(s->engine, true);
+    pthread_mutex_lock(&s->lock);
+    while (s->working)
+        pthread_cond_wait(&s->over, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+    pthread_cond_destroy(&s->over);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+void summon_due(struct engine *e)
+{
+    struct arena *a = arena_new();
+    struct job j = take(e, a);
+    for (int n = 0; j.id && n < LOOK_AT; n++) {
+        work_off(e, &j);
+        j = take(e, a);
+    }
+    arena_free(a);
+}
