@@ -132,6 +132,11 @@ static void test_printf(void **state)
         assert_int_equal(wide[width - 1], '7');
     }
     assert_string_equal(arena_printf(arena, "%s", ""), "");
+    assert_string_equal(arena_printf(arena, "plain"), "plain");
+    assert_string_equal(arena_printf(arena, "%s:%s%s.", "a", "", "bc"), "a:bc.");
+    assert_string_equal(arena_printf(arena, "%s%%%s%.1s", "a", "b", "cd"), "a%bc");
+    wide = memset(arena_alloc(arena, 9001), 'x', 9000);
+    assert_int_equal(strlen(arena_printf(arena, "<%s>", wide)), 9002);
 }
 
 static void test_array(void **state)

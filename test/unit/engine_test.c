@@ -234,6 +234,8 @@ static void test_crowd(void **state)
     (void)state;
     pthread_t threads[CROWD];
     char id[16];
+    engine->pool = db_pool_new(path, 2, err, sizeof err); /* as where there are threads */
+    assert_non_null(engine->pool);
     for (intptr_t i = 0; i < CROWD; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, (void *)i), 0);
     for (int i = 0; i < RUNS; i++) {
@@ -245,6 +247,8 @@ static void test_crowd(void **state)
         pthread_join(threads[i], NULL);
     assert_int_equal(engine->count, 0);
     assert_null(engine->runs);
+    db_pool_free(engine->pool);
+    engine->pool = NULL;
 }
 
 /* ---- rows of dead processes ---- */

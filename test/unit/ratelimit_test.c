@@ -273,6 +273,7 @@ static void random_kills(void **state)
 {
     (void)state;
     slowly();
+    assert_int_equal(takes("a", SECOND_NS, 100), RATELIMIT_BURST); /* however early the first one is killed */
     for (int round = 0; round < 60; round++) {
         pid_t pid = fork();
         if (pid == 0)
