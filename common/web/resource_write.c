@@ -1,5 +1,6 @@
 /* Writing: create, update, delete. Each is a change (web/change.h) with the same inner order. */
 #include "base/clock.h"
+#include "web/etag.h"
 #include "web/reply.h"
 #include "web/resource_inner.h"
 
@@ -58,22 +59,12 @@ static bool old_load(struct edit *e, struct db_value *stored)
     return true;
 }
 
-/* A list of strong ETags, or *. */
 bool resource_if_match(struct request *req, const struct record *stored)
 {
     const char *list = req_header(req, "If-Match");
     if (list == NULL || stored == NULL)
         return list == NULL;
-    const char *etag = resource_etag(stored);
-    size_t n = strlen(etag);
-    for (const char *p = list; *p != '\0';) {
-        p += strspn(p, " \t,");
-        size_t len = strcspn(p, " \t,");
-        if ((len == 1 && *p == '*') || (len == n && strncmp(p, etag, n) == 0))
-            return true;
-        p += len;
-    }
-    return false;
+    return etag_allows(list, resource_etag(stored));
 }
 
 static bool if_match(struct edit *e, const struct db_value *stored)
