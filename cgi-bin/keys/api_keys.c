@@ -38,7 +38,7 @@ static bool tenant_check(struct edit *e, const struct field *f, struct db_value 
 {
     (void)in;
     return uuid_parse(v->text, NULL) || tenant_slug_valid(v->text) ||
-           edit_refuse(e, FAULT_INVALID, MSG_invalid_id, f->name, f->name, NULL);
+           edit_refuse(e, FAULT_INVALID, MSG_invalid_id, f->name, "tenant", NULL);
 }
 
 static const struct field fields[] = {

@@ -102,7 +102,7 @@ static bool check_settings(struct edit *e)
         return edit_refuse(e, FAULT_INVALID, MSG_must_be_string, "settings", "settings.default_model", NULL);
     json_object *embedding = json_get(settings, "embedding");
     if (embedding && json_int(embedding, "dimensions", 0) < 0)
-        return refuse(e, "settings", "without negative embedding.dimensions");
+        return refuse(e, "settings", "an object whose embedding.dimensions is not negative");
     return true;
 }
 

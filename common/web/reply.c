@@ -2,6 +2,7 @@
 #include "web/reply.h"
 
 #include "base/log.h"
+#include "web/phrases.h"
 #include "web/transport.h"
 
 enum { HEAD_MAX = 64 * 1024, HEAD_USUAL = 900 };
@@ -185,11 +186,29 @@ static int fault_wait_ms(const struct fault *f)
     return info->retryable && f->retry_after_ms > 0 ? f->retry_after_ms : info->retry_after_ms;
 }
 
+/* Does the last parameter say what must be, or is wrong, in words? */
+static bool ends_in_phrase(enum message_id id)
+{
+    return id == MSG_must_be || id == MSG_too_long || id == MSG_invalid_request;
+}
+
+static void message_write(struct buf *text, const struct fault *f, enum locale locale)
+{
+    const char *args[3] = {f->args[0], f->args[1], f->args[2]};
+    struct buf phrase = BUF_INIT(8192);
+    int last = message_params(f->message) - 1;
+    if (locale != LOCALE_EN && ends_in_phrase(f->message) && args[last] != NULL &&
+        phrase_add(&phrase, args[last], locale))
+        args[last] = buf_str(&phrase);
+    message_format(text, f->message, locale, args);
+    buf_release(&phrase);
+}
+
 void fault_write(struct jsonw *w, const struct fault *f, enum locale locale)
 {
     const struct fault_info *info = fault_info(f->kind);
     struct buf text = BUF_INIT(8192);
-    message_format(&text, f->message, locale, f->args);
+    message_write(&text, f, locale);
     jw_obj(w);
     jw_kobj(w, "error");
     jw_kstr(w, "code", info->code);

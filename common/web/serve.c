@@ -97,6 +97,7 @@ static void answer(struct request *req)
 {
     const char *doubled = req->env.doubled;
     if (doubled != NULL) {
+        req->run_path = path_parse(req->arena, req->target, &req->path) == PATH_OK && is_run_path(req);
         reply_error(req, FAULT_INVALID, MSG_header_collision, doubled, doubled, NULL);
         return;
     }

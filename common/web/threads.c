@@ -31,7 +31,7 @@ enum {
     BEYOND_RUNS = 64,    /* threads above those of runs and waiting runs: short requests beside them */
     POOL_CONNECTIONS = 8,
     COPIES_MAX = 512,    /* of configuration */
-    ARENAS = 16,         /* of malloc: threads that share one wait for each other */
+    ARENAS = 4,          /* of malloc */
     TICK_MS = 1000,
     KICK_MS = 10,
     TRIM_AFTER_MS = 5000,

@@ -128,6 +128,9 @@ AUTH='Authorization: Bearer test-token-0123456789abcdef\r\n'
     for pair in 'X-GoClaw-User-Id: alice\r\nX_GoClaw_User_Id: system' 'X-GoClaw-Tenant-Id: master\r\nX_GoClaw-Tenant_Id: acme'; do
         raw "GET /v1/agents HTTP/1.1\r\nHost: x\r\nConnection: close\r\n$AUTH$pair\r\n\r\n"
         assert_equal "$status_code" 400
+        raw "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n$AUTH$pair\r\n\r\n{}"
+        assert_equal "$status_code" 400
+        assert_equal "$(header X-Should-Retry)" false
     done
     for pair in 'Authorization: Bearer one, two' "Authorization: Bearer x\r\n$AUTH" "${AUTH}Authorization: Basic eDp5\r\n"; do
         raw "GET /v1/agents HTTP/1.1\r\nHost: x\r\nConnection: close\r\n$pair\r\n\r\n"

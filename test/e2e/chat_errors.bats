@@ -199,6 +199,22 @@ with() {
     assert_equal "$(header X-Should-Retry)" ""
 }
 
+@test "01 §2.4, §3.5: what a value must be is said in the same language" {
+    local language want
+    while read -r language want; do
+        extra=("Accept-Language: $language")
+        with temperature 2.1
+        assert_error 400 INVALID_REQUEST temperature
+        [[ $(jq -r .error.message <<<"$body") == *"$want" ]]
+        api POST /v1/providers '{"name":"p","api_base":"http://0.0.0.0"}'
+        assert_error 400 INVALID_REQUEST api_base
+        [[ $(jq -r .error.message <<<"$body") != *address* ]]
+    done <<'TABLE'
+vi số từ 0 đến 2
+zh 0 到 2 之间的数字
+TABLE
+}
+
 @test "01 §2.4: messages are in the language of Accept-Language, everything else is not" {
     local english language want
     say x goclaw:nobody
