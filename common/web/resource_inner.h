@@ -53,6 +53,8 @@ uint64_t edit_compare(const struct edit *e);
 
 /* resource_read.c ----------------------------------------------------------- */
 struct edit *edit_new(struct request *req, enum edit_action action);
+/* What the caller wanted to do, for messages: "PUT /v1/agents/one". */
+const char *action_of(const struct request *req);
 /* Steps 9 to 11 of contract 01 §0: ids, the parent, and with `out` the row. false with a fault. */
 bool edit_find(struct edit *e, struct db *db, enum access access, struct record *out);
 

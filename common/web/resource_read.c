@@ -108,6 +108,11 @@ static bool key_check(const struct resource *r, const char *key, struct fault *f
     return fine || fault_set(f, FAULT_INVALID, MSG_invalid_id, "id", r->noun, NULL);
 }
 
+const char *action_of(const struct request *req)
+{
+    return arena_printf(req->arena, "%s %s", method_name(req->method), req->path_text);
+}
+
 static bool find(struct request *req, struct db *db, const struct resource *r, const struct table_view *view,
                  const char *key, enum access access, struct record *out, struct fault *f)
 {
@@ -126,7 +131,7 @@ static bool find(struct request *req, struct db *db, const struct resource *r, c
     if (!may.visible)
         return fault_set(f, FAULT_FORBIDDEN, MSG_no_access, NULL, r->noun, NULL);
     if (access == ACCESS_WRITE && !may.writable)
-        return fault_set(f, FAULT_FORBIDDEN, MSG_owner_only, NULL, r->noun, NULL);
+        return fault_set(f, FAULT_FORBIDDEN, MSG_owner_only, NULL, action_of(req), NULL);
     *out = (struct record){req, r, values};
     return true;
 }

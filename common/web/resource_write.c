@@ -45,7 +45,7 @@ static bool old_load(struct edit *e, struct db_value *stored)
         return false;
     }
     if (!may.writable)
-        return edit_refuse(e, FAULT_FORBIDDEN, MSG_owner_only, NULL, r->noun, NULL);
+        return edit_refuse(e, FAULT_FORBIDDEN, MSG_owner_only, NULL, action_of(e->req), NULL);
     e->old = arena_memdup(e->req->arena, stored, r->field_count * sizeof *stored);
     e->unreadable = 0;
     for (size_t i = 0; i < r->field_count; i++) {

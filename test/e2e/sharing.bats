@@ -158,6 +158,9 @@ refuses() {
             assert_error 403 UNAUTHORIZED
         done
     done
+    as bob
+    api DELETE $SHARING/bob
+    jq_eq .error.message "\"Only the owner may do this: DELETE $SHARING/bob\""
     for bearer in "$ADMIN_KEY" "$TOKEN"; do
         extra=()
         api GET $SHARING

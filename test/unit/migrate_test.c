@@ -223,6 +223,8 @@ static void test_processes_may_create_it_at_once(void **state)
     assert_int_equal(store_int(db, "SELECT COUNT(*) FROM tenants"), 1);
     db_close(db);
     unlink(path);
+    snprintf(path, sizeof path, "%s/new-fresh", s->home);
+    unlink(path);
 }
 
 int main(void)
