@@ -1,6 +1,9 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/decimal.h"
@@ -20,6 +23,30 @@ struct line {
     bool full;
     char text[LINE_MAX_BYTES];
 };
+
+/* 0: not asked yet. Every line has it, and asking is a system call. */
+static _Atomic pid_t own_pid;
+
+static void forget_pid(void)
+{
+    own_pid = 0;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_pid);
+}
+
+static pid_t pid_known(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pid_t pid = own_pid;
+    if (pid == 0) {
+        pthread_once(&once, watch_forks);
+        own_pid = pid = getpid();
+    }
+    return pid;
+}
 
 void log_init(const char *program, enum log_level least)
 {
@@ -157,7 +184,7 @@ void log_event(enum log_level level, int number, const char *event, ...)
     field_text(&l, "time", now);
     field_text(&l, "level", level_name(level));
     field_text(&l, "program", settings.program);
-    field_int(&l, "pid", getpid());
+    field_int(&l, "pid", pid_known());
     field_text(&l, "event", event);
     if (number != 0)
         field_int(&l, "number", number);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -232,6 +233,24 @@ static void lines_of_threads_do_not_mix(void **state)
     arena_free(a);
 }
 
+static void a_child_has_its_own_number(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new();
+    log_event(LOG_INFO, 0, "parent", LOG_END);
+    caught(a);
+    pid_t child = fork();
+    if (child == 0) {
+        log_event(LOG_INFO, 0, "child", LOG_END);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(json_int(parse_line(a, caught(a)), "pid", 0), child);
+    log_event(LOG_INFO, 0, "parent", LOG_END);
+    assert_int_equal(json_int(parse_line(a, caught(a)), "pid", 0), getpid());
+    arena_free(a);
+}
+
 int main(void)
 {
     log_init("log_test", LOG_DEBUG);
@@ -246,6 +265,7 @@ int main(void)
         CAUGHT(line_that_gets_too_long_drops_whole_fields),
         CAUGHT(errno_survives),
         CAUGHT(lines_of_threads_do_not_mix),
+        CAUGHT(a_child_has_its_own_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
