@@ -245,8 +245,8 @@ void run_execute(struct run *r, struct run_result *result)
         fault_from_db(&result->fault, rc);
     }
     count(r, result);
-    log_event(result->status == RUN_COMPLETED ? LOG_DEBUG : LOG_INFO, 0, "run", LOG_S, "run_id", r->id, LOG_S, "tenant_id", r->in->tenant_id, LOG_S, "agent",
-              r->in->agent->agent_key, LOG_S, "status", status_names[result->status], LOG_I, "ms",
+    log_event(result->status == RUN_COMPLETED ? LOG_DEBUG : LOG_INFO, 0, "run", LOG_S, "run_id", r->id, LOG_S,
+              "tenant_id", r->in->tenant_id, LOG_S, "agent", r->in->agent->agent_key, LOG_S, "status", status_names[result->status], LOG_I, "ms",
               clock_mono_ms() - r->started_mono, LOG_I, "llm_calls", r->llm_calls, LOG_END);
 }
 

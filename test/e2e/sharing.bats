@@ -1,43 +1,15 @@
 # Sharing, /v1/agents/{id}/sharing: who else may use an agent (contract 02 §7).
 
 load helper
+load agents
 
-AGENTS=/v1/agents
 SHARING=/v1/agents/one/sharing
-
-setup_file() {
-    gateway_start
-    export READ_KEY WRITE_KEY ADMIN_KEY
-    READ_KEY=$(clawgate key create --name r --scopes read)
-    WRITE_KEY=$(clawgate key create --name w --scopes write)
-    ADMIN_KEY=$(clawgate key create --name a --scopes admin)
-    sqlite3 "$DATABASE" "INSERT INTO tenants (id, name, slug, created_at, updated_at)
-        VALUES ('0193a5b0-7000-7000-8000-00000000000b', 'Other', 'other', 't', 't')"
-}
-
-teardown_file() {
-    gateway_stop
-}
 
 setup() {
     as alice
     api POST $AGENTS '{"agent_key":"one"}'
     assert_status 201
     id=$(jq -r .id <<<"$body")
-}
-
-teardown() {
-    sqlite3 "$DATABASE" '.timeout 5000' "PRAGMA foreign_keys = ON; DELETE FROM agents WHERE agent_key <> 'default'"
-}
-
-# as USER [KEY]: who calls from now on; without a key it is an operator's.
-as() {
-    extra=("X-GoClaw-User-Id: $1")
-    bearer=${2:-$WRITE_KEY}
-}
-
-repeat() {
-    printf "%$2s" '' | sed "s/ /$1/g"
 }
 
 share() {
