@@ -2,6 +2,7 @@
  * its own. A plain CGI process works off what is due after its answer. */
 #include "agent/summon.h"
 #include "base/clock.h"
+#include "base/leavers.h"
 #include "base/log.h"
 #include "chat/chat.h"
 #include "store/summoning.h"
@@ -13,6 +14,7 @@ struct summoner {
     pthread_mutex_t lock;
     pthread_cond_t over;
     size_t working;
+    struct leavers left;
 };
 
 struct summoner *summoner_new(struct engine *e)
@@ -88,12 +90,11 @@ struct errand {
     struct job job;
 };
 
+/* A place that was entered is free again. With the lock held. */
 static void leave(struct summoner *s)
 {
-    pthread_mutex_lock(&s->lock);
     s->working--;
     pthread_cond_broadcast(&s->over);
-    pthread_mutex_unlock(&s->lock);
 }
 
 static void *errand_run(void *arg)
@@ -102,7 +103,11 @@ static void *errand_run(void *arg)
     struct summoner *s = errand->summoner;
     work_off(s->engine, &errand->job);
     arena_free(errand->arena);
+    pthread_mutex_lock(&s->lock);
     leave(s);
+    struct leavers before = leavers_add(&s->left);
+    pthread_mutex_unlock(&s->lock);
+    leavers_join(before);
     return NULL;
 }
 
@@ -128,7 +133,6 @@ static bool send_one(struct summoner *s)
         return false;
     }
     pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attr, STACK_BYTES);
     bool sent = pthread_create(&thread, &attr, errand_run, errand) == 0;
     pthread_attr_destroy(&attr);
@@ -143,7 +147,9 @@ void summoner_tick(struct summoner *s)
 {
     while (!engine_draining(s->engine) && enter(s)) {
         if (!send_one(s)) {
+            pthread_mutex_lock(&s->lock);
             leave(s);
+            pthread_mutex_unlock(&s->lock);
             return;
         }
     }
@@ -158,6 +164,7 @@ void summoner_stop(struct summoner *s)
     while (s->working)
         pthread_cond_wait(&s->over, &s->lock);
     pthread_mutex_unlock(&s->lock);
+    leavers_join(s->left);
     pthread_cond_destroy(&s->over);
     pthread_mutex_destroy(&s->lock);
     free(s);

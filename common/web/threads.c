@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/leavers.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "store/fresh.h"
@@ -56,6 +57,7 @@ struct crew {
     size_t peak;        /* most threads since memory was last given back */
     bool stopping;
     struct member *first;
+    struct leavers left;
 };
 
 static void on_kick(int sig)
@@ -106,7 +108,9 @@ static void crew_leave(struct crew *c, struct member *m)
     if (m->behind)
         m->behind->before = m->before;
     c->count--;
+    struct leavers before = leavers_add(&c->left);
     pthread_mutex_unlock(&c->lock);
+    leavers_join(before);
 }
 
 /* SIGUSR2 ends a wait for a connection and must not end another: it is sent to idle threads only, once the crew is
@@ -197,7 +201,6 @@ static bool crew_start(struct crew *c, const struct gateway *gw)
     pthread_mutex_init(&c->lock, NULL);
     pthread_attr_init(&c->attr);
     pthread_attr_setstacksize(&c->attr, STACK_SIZE);
-    pthread_attr_setdetachstate(&c->attr, PTHREAD_CREATE_DETACHED);
     pthread_mutex_lock(&c->lock);
     crew_grow(c);
     bool begun = c->count > 0;
@@ -401,6 +404,7 @@ int threads_run(const struct worker_place *place)
         log_event(LOG_ERROR, 3324, "threads.left_busy", LOG_I, "threads", (int64_t)left, LOG_END);
         _exit(1); /* what the threads use cannot be freed under them */
     }
+    leavers_join(crew.left);
     gateway_close(&gw);
     return 0;
 }
