@@ -36,7 +36,7 @@ static const char usage_text[] =
     "  --key F         PEM key\n"
     "  --bind A        IPv4 address to listen on (default 127.0.0.1)\n"
     "  --port-file F   also write the line {\"port\":N,\"tls_port\":M} to F\n"
-    "  --quiet         keep no requests (for benchmarks; --fixed is the same)\n"
+    "  --quiet         keep no requests, answer plain ones unread (for benchmarks; --fixed is the same)\n"
     "  --make-cert D   write ca.pem, cert.pem, key.pem for localhost into D and leave\n"
     "What a request makes it do is described in test/upstream/README.md.\n";
 

@@ -1,5 +1,7 @@
 #include "test/upstream/parts/chat.h"
 
+#define DEFAULT_MODEL "upstream-small"
+
 static const char *string_of(json_object *o, const char *key)
 {
     json_object *v = NULL;
@@ -103,7 +105,7 @@ bool chat_read(struct chat *c, const char *body, size_t n)
         return false;
     }
     c->model = string_of(c->root, "model");
-    c->model = c->model ? c->model : "upstream-small";
+    c->model = c->model ? c->model : DEFAULT_MODEL;
     c->stream = flag_of(c->root, "stream");
     json_object *options = NULL;
     c->include_usage = json_object_object_get_ex(c->root, "stream_options", &options) &&
@@ -121,6 +123,19 @@ bool chat_read(struct chat *c, const char *body, size_t n)
     }
     directives_of(c, last_user);
     return true;
+}
+
+bool chat_skim(struct chat *c, const char *body, size_t n)
+{
+    static const char *const marks[] = {"@upstream ", "\"stream\":true", "\"stream\": true", "\"tool_call_id\"",
+                                        "\"tool_result\""};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        if (memmem(body, n, marks[i], strlen(marks[i]))) {
+            return false;
+        }
+    }
+    *c = (struct chat){.model = DEFAULT_MODEL};
+    return memmem(body, n, "\"messages\"", 10) != NULL;
 }
 
 void chat_results(const struct chat *c, struct bytes *out)

@@ -21,6 +21,9 @@ struct chat {
 
 /* false: the body is not a JSON object with a messages array. */
 bool chat_read(struct chat *c, const char *body, size_t n);
+/* For a body that asks for nothing but a plain answer, as benchmarks send it thousands of times a second: told by what
+ * does not stand in it, so it is not parsed. false: it must be read. */
+bool chat_skim(struct chat *c, const char *body, size_t n);
 /* The texts of the tool results at the end of the transcript. */
 void chat_results(const struct chat *c, struct bytes *out);
 /* echo=1: a JSON description of what was received. */

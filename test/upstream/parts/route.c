@@ -134,7 +134,9 @@ struct answer *route_request(struct server *s, const struct http *h, const struc
     char error[256] = "upstream: the body is not a JSON object with messages";
     struct chat chat = {0};
     bool wants_chat = r.api == API_OPENAI || r.api == API_ANTHROPIC;
-    bool ok = !wants_chat || chat_read(&chat, in->p + h->head_len, h->body_len);
+    const char *body = in->p + h->head_len;
+    bool plain = s->records.quiet && r.options.n == 0 && wants_chat && chat_skim(&chat, body, h->body_len);
+    bool ok = plain || !wants_chat || chat_read(&chat, body, h->body_len);
     const struct chat *known = wants_chat && ok ? &chat : NULL;
     ok = ok && read_script(&script, &r, known, error, sizeof error);
     if (!ok) {
