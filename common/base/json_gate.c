@@ -348,7 +348,7 @@ static bool pass(struct gate *g)
     return refuse(g, g->values == 0 ? "empty text" : "text ends too early");
 }
 
-bool json_gate(const char *text, size_t len, size_t values_max, struct json_fault *fault)
+bool json_gate_count(const char *text, size_t len, size_t values_max, struct json_fault *fault, size_t *values)
 {
     struct gate g;
     g.text = g.at = text;
@@ -364,5 +364,12 @@ bool json_gate(const char *text, size_t len, size_t values_max, struct json_faul
     json_keys_release(&g.keys);
     if (fault)
         *fault = g.fault;
+    *values = g.values;
     return ok;
+}
+
+bool json_gate(const char *text, size_t len, size_t values_max, struct json_fault *fault)
+{
+    size_t values;
+    return json_gate_count(text, len, values_max, fault, &values);
 }

@@ -10,6 +10,9 @@ int json_hex4(const char *p);
  * what follows the escape; two surrogates are one escape. */
 const char *json_unescape(const char *p, char out[4], size_t *len);
 
+/* The gate; *values is how many there are in a text that passes. */
+bool json_gate_count(const char *text, size_t len, size_t values_max, struct json_fault *fault, size_t *values);
+
 /* The objects of a text that has passed the gate; *root is NULL when the text is null, else the caller's.
  * false: out of memory, and nothing is left behind. */
 bool json_build(const char *text, size_t len, json_object **root);

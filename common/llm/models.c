@@ -113,7 +113,7 @@ bool llm_models_read(struct arena *a, const char *text, size_t len, struct llm_m
     if (!root)
         return refuse(out, arena_printf(a, "the answer is no JSON (%s); is the base URL right?", jf.reason));
     if (!list) {
-        const char *said = upstream_error_text(root);
+        const char *said = upstream_error_said(a, text, len);
         return refuse(out, said ? said : "the answer is no list of models");
     }
     size_t n = json_object_array_length(list);
@@ -175,7 +175,7 @@ static bool on_body(struct http_call *h, const char *bytes, size_t n)
 /* The message of an error's body, or its status. */
 static const char *error_text(struct arena *a, const struct http_call *h, const struct buf *body)
 {
-    const char *said = upstream_error_text(json_parse(a, buf_str(body), body->len, 0, NULL));
+    const char *said = upstream_error_said(a, buf_str(body), body->len);
     bool redirect = h->status >= 300 && h->status < 400;
     return said ? said : arena_printf(a, "HTTP %d%s", h->status, redirect ? ": redirects are not followed" : "");
 }

@@ -3,6 +3,7 @@
 #define CLAWGATE_LLM_OPENAI_H
 
 #include "llm/sse.h"
+#include "llm/upstream_json.h"
 #include "llm/wire.h"
 
 /* Where a request goes and what that host wants to be different. */
@@ -45,6 +46,7 @@ struct openai_reader {
     int status;
     const char *content_type;
     struct sse_parser sse;
+    struct upstream_json json;
     struct buf body;   /* a plain answer, or the start of an error's */
     unsigned events;   /* complete data events so far */
     bool done;         /* [DONE] */

@@ -1,7 +1,5 @@
 #include "llm/openai.h"
 
-#include "llm/upstream_json.h"
-
 enum {
     BODY_MAX = 16 << 20,
     EVENT_MAX = 4 << 20,
@@ -22,6 +20,7 @@ void openai_reader_init(struct openai_reader *rd, struct arena *a, struct reply 
 
 void openai_reader_release(struct openai_reader *rd)
 {
+    upstream_json_release(&rd->json);
     buf_release(&rd->body);
     sse_release(&rd->sse);
 }
@@ -42,85 +41,72 @@ static void keep_raw(struct openai_reader *rd, const char *text, size_t n)
 
 /* --- pieces of an answer --- */
 
-struct source {
-    struct openai_reader *rd;
-    bool repaired;
-    struct buf scratch;
-};
-
 typedef bool reply_fn(struct reply *r, const char *s, size_t n);
 
-static bool take_string(struct source *src, json_object *value, reply_fn *to)
+static bool take_string(struct openai_reader *rd, const struct json_node *value, reply_fn *to)
 {
     size_t n;
-    const char *s = upstream_json_text(value, src->repaired, &src->scratch, &n);
-    return n == 0 || to(src->rd->reply, s, n);
+    const char *s = upstream_json_text(&rd->json, value, &n);
+    return n == 0 || to(rd->reply, s, n);
 }
 
 /* Content is a string, or parts of {type:"text",text} and {type:"thinking",thinking:[parts]}. */
-static bool take_content(struct source *src, json_object *value, reply_fn *to)
+static bool take_content(struct openai_reader *rd, const struct json_node *value, reply_fn *to)
 {
-    if (json_object_is_type(value, json_type_string))
-        return take_string(src, value, to);
-    if (!json_object_is_type(value, json_type_array))
+    if (json_node_is(value, JSON_STRING))
+        return take_string(rd, value, to);
+    if (!json_node_is(value, JSON_ARRAY))
         return true;
-    for (size_t i = 0; i < json_object_array_length(value); i++) {
-        json_object *part = json_object_array_get_idx(value, i);
-        if (!json_object_is_type(part, json_type_object))
-            continue;
-        json_object *text = json_get(part, "text");
-        json_object *thinking = json_get(part, "thinking");
-        if (json_object_is_type(text, json_type_string) && !take_string(src, text, to))
+    for (const struct json_node *part = value->first; part; part = part->next) {
+        const struct json_node *text = json_node_get(part, "text");
+        const struct json_node *thinking = json_node_get(part, "thinking");
+        if (json_node_is(text, JSON_STRING) && !take_string(rd, text, to))
             return false;
-        if (thinking && to == reply_text && !take_content(src, thinking, reply_thinking))
+        if (thinking && to == reply_text && !take_content(rd, thinking, reply_thinking))
             return false;
     }
     return true;
 }
 
-static bool take_tool_call(struct source *src, json_object *call)
+static bool take_tool_call(struct openai_reader *rd, const struct json_node *call, int64_t index)
 {
-    json_object *function = json_get(call, "function");
-    json_object *arguments = json_get(function, "arguments");
+    const struct json_node *function = json_node_get(call, "function");
+    const struct json_node *arguments = json_node_get(function, "arguments");
     const char *text = NULL;
     size_t n = 0;
-    if (json_object_is_type(arguments, json_type_string)) {
-        text = upstream_json_text(arguments, src->repaired, &src->scratch, &n);
-    } else if (json_object_is_type(arguments, json_type_object)) {
-        text = json_object_to_json_string_ext(arguments, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-        n = strlen(text);
+    if (json_node_is(arguments, JSON_STRING)) {
+        text = upstream_json_text(&rd->json, arguments, &n);
+    } else if (json_node_is(arguments, JSON_OBJECT)) {
+        text = arguments->text;
+        n = arguments->len;
     }
-    return reply_tool_call(src->rd->reply, json_int(call, "index", -1), json_str(call, "id"),
-                           json_str(function, "name"), text, n);
+    return reply_tool_call(rd->reply, index, json_node_str(call, "id"), json_node_str(function, "name"), text, n);
 }
 
-static bool take_tool_calls(struct source *src, json_object *calls, bool whole)
+static bool take_tool_calls(struct openai_reader *rd, const struct json_node *calls, bool whole)
 {
-    if (!json_object_is_type(calls, json_type_array))
+    if (!json_node_is(calls, JSON_ARRAY))
         return true;
-    for (size_t i = 0; i < json_object_array_length(calls); i++) {
-        json_object *call = json_object_array_get_idx(calls, i);
-        if (!json_object_is_type(call, json_type_object))
-            continue;
+    int64_t place = 0;
+    for (const struct json_node *call = calls->first; call; call = call->next, place++) {
         /* The calls of a plain answer are whole and stand in order; an index there means nothing. */
-        if (whole)
-            json_object_object_add(call, "index", json_object_new_int64((int64_t)i));
-        if (!take_tool_call(src, call))
+        int64_t index = whole ? place : json_node_int(call, "index", -1);
+        if (json_node_is(call, JSON_OBJECT) && !take_tool_call(rd, call, index))
             return false;
     }
     return true;
 }
 
-static bool take_message(struct source *src, json_object *m, bool whole)
+static bool take_message(struct openai_reader *rd, const struct json_node *m, bool whole)
 {
-    json_object *thinking = json_get(m, "reasoning_content");
+    const struct json_node *thinking = json_node_get(m, "reasoning_content");
     if (!thinking)
-        thinking = json_get(m, "reasoning");
-    json_object *content = json_get(m, "content");
+        thinking = json_node_get(m, "reasoning");
+    const struct json_node *content = json_node_get(m, "content");
     if (!content)
-        content = json_get(m, "refusal");
-    return take_content(src, thinking, reply_thinking) && take_content(src, content, reply_text) &&
-           take_tool_calls(src, json_get(m, "tool_calls"), whole);
+        content = json_node_get(m, "refusal");
+    return take_content(rd, thinking, reply_thinking) && take_content(rd, content, reply_text) &&
+           take_tool_calls(rd, json_node_get(m, "tool_calls"), whole);
 }
 
 static void take_finish(struct reply *r, const char *why)
@@ -141,9 +127,9 @@ static void take_finish(struct reply *r, const char *why)
             r->finish = words[i].finish;
 }
 
-static int64_t count(json_object *o, const char *key)
+static int64_t count(const struct json_node *o, const char *key)
 {
-    int64_t v = o ? json_int(o, key, 0) : 0;
+    int64_t v = json_node_int(o, key, 0);
     return v > 0 && v <= INT32_MAX ? v : 0;
 }
 
@@ -152,12 +138,12 @@ static int64_t first_count(int64_t a, int64_t b)
     return a > 0 ? a : b;
 }
 
-static void take_usage(struct reply *r, json_object *u)
+static void take_usage(struct reply *r, const struct json_node *u)
 {
-    if (!json_object_is_type(u, json_type_object))
+    if (!json_node_is(u, JSON_OBJECT))
         return;
-    json_object *prompt = json_get(u, "prompt_tokens_details");
-    json_object *completion = json_get(u, "completion_tokens_details");
+    const struct json_node *prompt = json_node_get(u, "prompt_tokens_details");
+    const struct json_node *completion = json_node_get(u, "completion_tokens_details");
     r->usage = (struct llm_usage){
         .prompt_tokens = count(u, "prompt_tokens"),
         .completion_tokens = count(u, "completion_tokens"),
@@ -171,26 +157,23 @@ static void take_usage(struct reply *r, json_object *u)
         r->usage.total_tokens = r->usage.prompt_tokens + r->usage.completion_tokens;
 }
 
-static json_object *first_choice(json_object *root)
+static const struct json_node *first_choice(const struct json_node *root)
 {
-    json_object *choices = json_get(root, "choices");
-    if (!json_object_is_type(choices, json_type_array))
+    const struct json_node *choices = json_node_get(root, "choices");
+    if (!json_node_is(choices, JSON_ARRAY))
         return NULL;
-    for (size_t i = 0; i < json_object_array_length(choices); i++) {
-        json_object *choice = json_object_array_get_idx(choices, i);
-        if (json_object_is_type(choice, json_type_object) && json_int(choice, "index", 0) == 0)
+    for (const struct json_node *choice = choices->first; choice; choice = choice->next)
+        if (json_node_is(choice, JSON_OBJECT) && json_node_int(choice, "index", 0) == 0)
             return choice;
-    }
     return NULL;
 }
 
-static bool is_error(json_object *error)
+static bool is_error(const struct json_node *error)
 {
-    return json_object_is_type(error, json_type_object) ||
-           (json_object_is_type(error, json_type_string) && json_object_get_string_len(error) > 0);
+    return json_node_is(error, JSON_OBJECT) || (json_node_is(error, JSON_STRING) && error->len > 0);
 }
 
-static bool fail_in_band(struct openai_reader *rd, json_object *o)
+static bool fail_in_band(struct openai_reader *rd, const struct json_node *o)
 {
     const char *text = upstream_error_text(o);
     int status = upstream_error_status(o);
@@ -200,42 +183,37 @@ static bool fail_in_band(struct openai_reader *rd, json_object *o)
 }
 
 /* One object of a stream, or a whole plain answer. */
-static bool take_object(struct source *src, json_object *root, bool whole)
+static bool take_object(struct openai_reader *rd, const struct json_node *root, bool whole)
 {
-    struct openai_reader *rd = src->rd;
-    json_object *choice = first_choice(root);
-    if (is_error(json_get(root, "error")))
+    const struct json_node *choice = first_choice(root);
+    if (is_error(json_node_get(root, "error")))
         return fail_in_band(rd, root);
-    if (is_error(json_get(choice, "error")))
+    if (is_error(json_node_get(choice, "error")))
         return fail_in_band(rd, choice);
-    json_object *message = json_get(choice, whole ? "message" : "delta");
+    const struct json_node *message = json_node_get(choice, whole ? "message" : "delta");
     if (!message)
-        message = json_get(choice, whole ? "delta" : "message");
+        message = json_node_get(choice, whole ? "delta" : "message");
     if (whole && !message) {
         const char *text = upstream_error_text(root);
         return fail(rd, 502, false, text ? text : "the answer holds no choices");
     }
-    if (message && !take_message(src, message, whole))
+    if (message && !take_message(rd, message, whole))
         return fail(rd, 502, false, "the answer is larger than 8 MiB or holds more than 128 tool calls");
-    take_finish(rd->reply, json_str(choice, "finish_reason"));
-    json_object *usage = json_get(root, "usage");
-    take_usage(rd->reply, usage ? usage : json_get(json_get(root, "x_groq"), "usage"));
+    take_finish(rd->reply, json_node_str(choice, "finish_reason"));
+    const struct json_node *usage = json_node_get(root, "usage");
+    take_usage(rd->reply, usage ? usage : json_node_get(json_node_get(root, "x_groq"), "usage"));
     return true;
 }
 
 static bool take_text(struct openai_reader *rd, const char *text, size_t len, bool whole, bool is_error_event)
 {
-    struct upstream_json j = upstream_json_parse(text, len);
-    if (!json_object_is_type(j.root, json_type_object)) {
-        json_object_put(j.root);
+    upstream_json_read(&rd->json, text, len);
+    const struct json_node *root = rd->json.root;
+    if (!json_node_is(root, JSON_OBJECT))
         return !whole || fail(rd, 502, true, "the answer is not valid JSON");
-    }
-    struct source src = {.rd = rd, .repaired = j.repaired, .scratch = BUF_INIT(len + 1)};
-    bool ok = is_error_event ? fail_in_band(rd, j.root) : take_object(&src, j.root, whole);
+    bool ok = is_error_event ? fail_in_band(rd, root) : take_object(rd, root, whole);
     if (!ok)
         keep_raw(rd, text, len);
-    buf_release(&src.scratch);
-    json_object_put(j.root);
     return ok;
 }
 
@@ -302,21 +280,21 @@ void openai_reader_flush(struct openai_reader *rd)
 static void finish_error(struct openai_reader *rd)
 {
     const char *text = buf_str(&rd->body), *brace = strpbrk(text, "{[");
-    struct upstream_json j = {0};
+    struct upstream_json *j = &rd->json;
     keep_raw(rd, text, rd->body.len);
+    j->root = NULL;
     if (brace && text[strspn(text, " \t\r\n")] != '<') {
-        j = upstream_json_parse(brace, rd->body.len - (size_t)(brace - text));
-        if (!j.root)
-            j = upstream_json_parse(brace, strcspn(brace, "\r\n"));
+        upstream_json_read(j, brace, rd->body.len - (size_t)(brace - text));
+        if (!j->root)
+            upstream_json_read(j, brace, strcspn(brace, "\r\n"));
     }
-    const char *message = upstream_error_text(j.root);
+    const char *message = upstream_error_text(j->root);
     const char *said = message ? message : brace || strchr(text, '<') ? "" : text;
     bool redirect = rd->status >= 300 && rd->status < 400;
     fail(rd, rd->status, wire_status_transient(rd->status),
          arena_printf(rd->arena, "HTTP %d%s%s", rd->status,
                       *said ? ": " : redirect ? ": redirects are not followed" : "", said));
     rd->result->max_tokens = rd->status == 400 || rd->status == 422 ? wire_max_tokens_hint(text) : 0;
-    json_object_put(j.root);
 }
 
 static void finish_alien(struct openai_reader *rd)

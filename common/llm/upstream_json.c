@@ -1,5 +1,6 @@
 #include "llm/upstream_json.h"
 
+#include "base/arena.h"
 #include "base/utf8.h"
 
 /* A byte that belongs to no character travels through the gate as this private-use character plus its value. */
@@ -80,73 +81,88 @@ static bool repair(struct buf *out, const char *s, size_t n)
     return !out->failed;
 }
 
-struct upstream_json upstream_json_parse(const char *text, size_t len)
+void upstream_json_release(struct upstream_json *j)
 {
-    struct upstream_json j = {.root = json_parse_owned(text, len, 0, NULL)};
-    if (j.root)
-        return j;
-    struct buf repaired = BUF_INIT(len * ESCAPE_LEN + 1);
-    if (repair(&repaired, text, len))
-        j.root = json_parse_owned(buf_str(&repaired), repaired.len, 0, NULL);
-    j.repaired = j.root != NULL;
-    buf_release(&repaired);
-    return j;
+    json_tree_release(&j->tree);
+    buf_release(&j->text);
+    buf_release(&j->scratch);
 }
 
-const char *upstream_json_text(json_object *string, bool repaired, struct buf *scratch, size_t *n)
+void upstream_json_read(struct upstream_json *j, const char *text, size_t len)
 {
-    const char *s = json_object_get_string(string);
-    *n = (size_t)json_object_get_string_len(string);
-    if (!repaired)
-        return s;
-    buf_clear(scratch);
-    for (size_t i = 0; i < *n;) {
+    j->repaired = false;
+    j->root = json_tree_read(&j->tree, text, len, 0, NULL);
+    if (j->root)
+        return;
+    buf_release(&j->text);
+    buf_init(&j->text, len * ESCAPE_LEN + 1);
+    if (repair(&j->text, text, len))
+        j->root = json_tree_read(&j->tree, buf_str(&j->text), j->text.len, 0, NULL);
+    j->repaired = j->root != NULL;
+}
+
+const char *upstream_json_text(struct upstream_json *j, const struct json_node *string, size_t *n)
+{
+    *n = string->len;
+    if (!j->repaired)
+        return string->text;
+    buf_release(&j->scratch);
+    buf_init(&j->scratch, string->len + 1);
+    for (size_t i = 0; i < string->len;) {
         uint32_t cp;
-        size_t len = utf8_decode(s + i, *n - i, &cp);
+        size_t len = utf8_decode(string->text + i, string->len - i, &cp);
         if (len == CARRIER_LEN && cp > BYTE_CARRIER)
-            buf_addc(scratch, (char)(cp - BYTE_CARRIER));
+            buf_addc(&j->scratch, (char)(cp - BYTE_CARRIER));
         else
-            buf_add(scratch, s + i, len);
+            buf_add(&j->scratch, string->text + i, len);
         i += len > 0 ? len : 1;
     }
-    *n = scratch->len;
-    return buf_str(scratch);
+    *n = j->scratch.len;
+    return buf_str(&j->scratch);
 }
 
 /* The first of these members that is a text with something in it. */
-static const char *first_text(json_object *o, const char *const *names)
+static const char *first_text(const struct json_node *o, const char *const *names)
 {
     for (; *names; names++) {
-        const char *text = json_str(o, *names);
+        const char *text = json_node_str(o, *names);
         if (text && *text)
             return text;
     }
     return NULL;
 }
 
-static json_object *first_element(json_object *o)
+static const struct json_node *first_element(const struct json_node *o)
 {
-    if (json_object_is_type(o, json_type_array) && json_object_array_length(o) > 0)
-        return json_object_array_get_idx(o, 0);
-    return o;
+    return json_node_is(o, JSON_ARRAY) && o->first ? o->first : o;
 }
 
-const char *upstream_error_text(json_object *root)
+const char *upstream_error_text(const struct json_node *root)
 {
     static const char *const texts[] = {"message", "msg", "detail", "error", "status_msg", "title", "code", NULL};
     static const char *const holders[] = {"error", "errors", "detail", "base_resp", NULL};
     root = first_element(root);
-    if (!json_object_is_type(root, json_type_object))
+    if (!json_node_is(root, JSON_OBJECT))
         return NULL;
     for (const char *const *holder = holders; *holder; holder++) {
-        json_object *inner = first_element(json_get(root, *holder));
-        if (json_object_is_type(inner, json_type_string) && json_object_get_string_len(inner) > 0)
-            return json_object_get_string(inner);
-        const char *text = json_object_is_type(inner, json_type_object) ? first_text(inner, texts) : NULL;
+        const struct json_node *inner = first_element(json_node_get(root, *holder));
+        if (json_node_is(inner, JSON_STRING) && inner->len > 0)
+            return inner->text;
+        const char *text = json_node_is(inner, JSON_OBJECT) ? first_text(inner, texts) : NULL;
         if (text)
             return text;
     }
     return first_text(root, texts);
+}
+
+const char *upstream_error_said(struct arena *a, const char *text, size_t len)
+{
+    struct json_tree tree;
+    json_tree_init(&tree);
+    const char *said = upstream_error_text(json_tree_read(&tree, text, len, 0, NULL));
+    said = said ? arena_strdup(a, said) : NULL;
+    json_tree_release(&tree);
+    return said;
 }
 
 static int status_of_word(const char *word)
@@ -166,21 +182,21 @@ static int status_of_word(const char *word)
     return 0;
 }
 
-int upstream_error_status(json_object *root)
+int upstream_error_status(const struct json_node *root)
 {
     static const char *const numbers[] = {"code", "status", "status_code", NULL};
-    json_object *error = json_get(root, "error");
-    if (!json_object_is_type(error, json_type_object))
+    const struct json_node *error = json_node_get(root, "error");
+    if (!json_node_is(error, JSON_OBJECT))
         error = root;
     for (const char *const *name = numbers; *name; name++) {
-        int64_t code = json_int(error, *name, 0);
+        int64_t code = json_node_int(error, *name, 0);
         if (code >= 400 && code <= 599)
             return (int)code;
     }
-    int status = status_of_word(json_str(error, "code"));
+    int status = status_of_word(json_node_str(error, "code"));
     if (status == 0)
-        status = status_of_word(json_str(error, "type"));
+        status = status_of_word(json_node_str(error, "type"));
     if (status == 0)
-        status = status_of_word(json_str(error, "status"));
+        status = status_of_word(json_node_str(error, "status"));
     return status > 0 ? status : 502;
 }

@@ -9,20 +9,28 @@
 #define CLAWGATE_LLM_UPSTREAM_JSON_H
 
 #include "base/buf.h"
-#include "base/json.h"
+#include "base/json_tree.h"
 
+/* Reads one text after the other into the same memory. All zero at the start. */
 struct upstream_json {
-    json_object *root; /* NULL when even the repair did not help; json_object_put it */
-    bool repaired;     /* strings must be read by upstream_json_text */
+    struct json_tree tree;
+    const struct json_node *root; /* of the last text; NULL when even the repair did not help */
+    bool repaired;                /* strings must be read by upstream_json_text */
+    struct buf text;              /* the last text that was repaired */
+    struct buf scratch;
 };
 
-struct upstream_json upstream_json_parse(const char *text, size_t len);
-/* The bytes of a string value, halves of characters as they were sent; scratch holds them when they were repaired. */
-const char *upstream_json_text(json_object *string, bool repaired, struct buf *scratch, size_t *n);
+void upstream_json_release(struct upstream_json *j);
+/* Sets root and repaired. The text must live as long as the root is used. */
+void upstream_json_read(struct upstream_json *j, const char *text, size_t len);
+/* The bytes of a string, halves of characters as they were sent. They live until the next call. */
+const char *upstream_json_text(struct upstream_json *j, const struct json_node *string, size_t *n);
 /* Shared vocabulary of error bodies: the message of {"error":{"message"}}, {"error":"…"}, {"message"}, {"detail"} and
  * their kin, also inside an array. NULL when there is none. */
-const char *upstream_error_text(json_object *root);
+const char *upstream_error_text(const struct json_node *root);
+/* The same from a text, in the arena. */
+const char *upstream_error_said(struct arena *a, const char *text, size_t len);
 /* The HTTP status that an error object inside a 200 stands for. */
-int upstream_error_status(json_object *root);
+int upstream_error_status(const struct json_node *root);
 
 #endif
