@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "base/plain_format.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ARENA_POISONS 1
@@ -235,46 +236,16 @@ char *arena_strdup(struct arena *a, const char *s)
     return s ? arena_memdup(a, s, strlen(s) + 1) : NULL;
 }
 
-/* A format of text and %s alone, which most are, needs no vsnprintf. Its length; -1: it is another. */
-static ssize_t strings_length(const char *fmt, va_list ap)
-{
-    size_t n = 0;
-    for (const char *p = fmt; *p; p++) {
-        if (*p != '%') {
-            n++;
-            continue;
-        }
-        const char *s = *++p == 's' ? va_arg(ap, const char *) : NULL;
-        if (!s)
-            return -1;
-        n += strlen(s);
-    }
-    return (ssize_t)n;
-}
-
-static void strings_join(char *out, const char *fmt, va_list ap)
-{
-    for (const char *p = fmt; *p; p++) {
-        if (*p == '%') {
-            out = stpcpy(out, va_arg(ap, const char *));
-            p++;
-        } else {
-            *out++ = *p;
-        }
-    }
-    *out = '\0';
-}
-
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
     va_list strings;
     va_copy(strings, ap);
-    ssize_t length = strings_length(fmt, strings);
+    ssize_t length = plain_format_length(fmt, strings);
     va_end(strings);
     if (length >= 0) {
         bool dirty;
         char *joined = take(a, (size_t)length + 1, &dirty);
-        strings_join(joined, fmt, ap);
+        plain_format_write(joined, fmt, ap);
         return joined;
     }
     char printed[PRINTED_INLINE];

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/decimal.h"
+#include "base/plain_format.h"
 
 enum { FIRST_CAP = 256 };
 
@@ -109,6 +110,17 @@ bool buf_vaddf(struct buf *b, const char *fmt, va_list ap)
 {
     if (b->failed)
         return false;
+    va_list strings;
+    va_copy(strings, ap);
+    ssize_t length = plain_format_length(fmt, strings);
+    va_end(strings);
+    if (length >= 0) {
+        if (!buf_reserve(b, (size_t)length))
+            return false;
+        plain_format_write(b->data + b->len, fmt, ap);
+        b->len += (size_t)length;
+        return true;
+    }
     va_list again;
     va_copy(again, ap);
     size_t room = b->data ? b->cap - b->len : 0;

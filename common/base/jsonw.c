@@ -141,16 +141,55 @@ void jw_label(struct jsonw *w, const char *label, size_t n)
 void jw_key(struct jsonw *w, const char *key)
 {
     assert((w->objects & level_bit(w)) && !w->after_key);
-    comma(w);
-    put_string(w->out, key, strlen(key));
-    buf_addc(w->out, ':');
+    size_t n = strlen(key);
+    bool further = (w->filled & level_bit(w)) != 0;
+    w->filled |= level_bit(w);
     w->after_key = true;
+    if (json_plain_run(key, n) < n) {
+        if (further)
+            buf_addc(w->out, ',');
+        put_string(w->out, key, n);
+        buf_addc(w->out, ':');
+        return;
+    }
+    if (!buf_reserve(w->out, n + 4))
+        return;
+    char *at = w->out->data + w->out->len;
+    *at = ',';
+    at += further;
+    *at++ = '"';
+    at = mempcpy(at, key, n);
+    *at++ = '"';
+    *at++ = ':';
+    *at = '\0';
+    w->out->len = (size_t)(at - w->out->data);
 }
 
 /* Below 10^15 every integer has a double of its own and fifteen digits suffice. -0 is no integer here. */
 static bool is_small_integer(double v)
 {
     return fabs(v) < 1e15 && v == (double)(int64_t)v && !(v == 0 && signbit(v));
+}
+
+/* A temperature or a price: four decimals say it all, when they read back equal. */
+static bool put_short_decimal(struct buf *out, double v)
+{
+    enum { UNIT = 10000 };
+    double scaled = fabs(v) * UNIT;
+    uint64_t n = scaled < 1e11 ? (uint64_t)(scaled + 0.5) : 0;
+    if (n == 0 || (double)n / UNIT != fabs(v)) /* correctly rounded, as reading it back is */
+        return false;
+    uint64_t rest = n % UNIT;
+    char digits[] = {'.', (char)('0' + rest / 1000), (char)('0' + rest / 100 % 10), (char)('0' + rest / 10 % 10),
+                     (char)('0' + rest % 10)};
+    size_t len = sizeof digits;
+    while (digits[len - 1] == '0')
+        len--;
+    if (v < 0)
+        buf_addc(out, '-');
+    buf_addi(out, (int64_t)(n / UNIT));
+    buf_add(out, digits, len);
+    return true;
 }
 
 /* The shortest of three precisions that reads back equal. printf and strtod
@@ -166,6 +205,8 @@ static void put_number(struct buf *out, double v)
         return;
     }
     char text[48];
+    if (put_short_decimal(out, v))
+        return;
     for (int precision = 15; precision <= 17; precision++) {
         snprintf(text, sizeof text, "%.*g", precision, v);
         double back = strtod(text, NULL);
