@@ -1,15 +1,14 @@
 #include "llm/http.h"
 
 #include <curl/curl.h>
-#include <errno.h>
 #include <malloc.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <pthread.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "llm/http_head.h"
 #include "llm/ssrf.h"
 
 enum {
@@ -30,6 +29,8 @@ enum {
 /* An easy handle with at most one live connection. */
 struct http_handle {
     CURL *easy;
+    CURLU *url;     /* taken apart */
+    char *url_text; /* what it was made of; calls of one provider have the same again and again */
     struct http_handle *next;
     char key[KEY_SIZE]; /* origin and address rule */
     int64_t idle_since;
@@ -130,6 +131,8 @@ static bool ready(void)
 static void handle_free(struct http_handle *h)
 {
     curl_easy_cleanup(h->easy);
+    curl_url_cleanup(h->url);
+    free(h->url_text);
     free(h);
 }
 
@@ -213,8 +216,9 @@ static struct http_handle *handle_take(const char *key)
     if (!found)
         return NULL;
     found->easy = curl_easy_init();
-    if (!found->easy) {
-        free(found);
+    found->url = curl_url();
+    if (!found->easy || !found->url) {
+        handle_free(found);
         return NULL;
     }
     snprintf(found->key, sizeof(found->key), "%s", key);
@@ -335,73 +339,16 @@ static size_t on_write(char *bytes, size_t size, size_t count, void *ctx)
     return size * count;
 }
 
-/* The value of a header line when it has this name; NULL otherwise. Not terminated: n bytes. */
-static const char *header_value(const char *line, size_t len, const char *name, size_t *n)
-{
-    size_t name_len = strlen(name);
-    if (len <= name_len || line[name_len] != ':' || strncasecmp(line, name, name_len) != 0)
-        return NULL;
-    const char *v = line + name_len + 1, *end = line + len;
-    while (v < end && (*v == ' ' || *v == '\t'))
-        v++;
-    while (end > v && strchr(" \t\r\n", end[-1]))
-        end--;
-    *n = (size_t)(end - v);
-    return v;
-}
-
-static int64_t retry_after_ms(const char *value)
-{
-    char *end;
-    errno = 0;
-    long seconds = strtol(value, &end, 10);
-    if (end != value && *end == 0)
-        return seconds < 0 ? 0 : seconds > DAY_MS / 1000 ? DAY_MS : seconds * 1000;
-    time_t at = curl_getdate(value, NULL);
-    if (at < 0)
-        return -1;
-    int64_t ms = (int64_t)at * 1000 - clock_ms();
-    return ms < 0 ? 0 : ms;
-}
-
-static void status_line(struct http_call *call, const char *line, size_t len)
-{
-    const char *at = memchr(line, ' ', len);
-    call->status = 0;
-    for (at = at ? at + 1 : line; at < line + len && *at >= '0' && *at <= '9' && call->status < 1000; at++)
-        call->status = call->status * 10 + (*at - '0');
-    call->content_type[0] = 0;
-    call->encoded = false;
-    call->retry_after_ms = -1;
-}
-
 static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 {
     struct http_handle *h = ctx;
-    struct http_call *call = h->call;
-    size_t len = size * count, n;
-    char value[128];
+    size_t len = size * count;
     h->header_bytes += len;
     if (h->header_bytes > HEADERS_MAX) {
         end_call(h, HTTP_NETWORK, "the answer's headers are larger than 64 KiB");
         return 0;
     }
-    if (len > 5 && memcmp(line, "HTTP/", 5) == 0) {
-        status_line(call, line, len);
-        return len;
-    }
-    const char *v = header_value(line, len, "content-type", &n);
-    if (v) {
-        n = n < sizeof(call->content_type) ? n : sizeof(call->content_type) - 1;
-        memcpy(call->content_type, v, n);
-        call->content_type[n] = 0;
-    } else if ((v = header_value(line, len, "content-encoding", &n))) {
-        call->encoded = n > 0 && !(n == 8 && strncasecmp(v, "identity", 8) == 0);
-    } else if ((v = header_value(line, len, "retry-after", &n)) && n < sizeof(value)) {
-        memcpy(value, v, n);
-        value[n] = 0;
-        call->retry_after_ms = retry_after_ms(value);
-    }
+    http_head_line(h->call, line, len);
     return len;
 }
 
@@ -481,6 +428,18 @@ static bool header_list(const struct http_call *call, struct curl_slist list[HEA
     return true;
 }
 
+static bool set_url(struct http_handle *h)
+{
+    const char *url = h->call->url;
+    if (h->url_text && strcmp(h->url_text, url) == 0)
+        return true;
+    free(h->url_text);
+    bool ok = curl_url_set(h->url, CURLUPART_URL, url, 0) == CURLUE_OK &&
+              curl_easy_setopt(h->easy, CURLOPT_CURLU, h->url) == CURLE_OK;
+    h->url_text = ok ? strdup(url) : NULL;
+    return ok;
+}
+
 static bool set_request(struct http_handle *h, struct curl_slist *headers)
 {
     struct http_call *call = h->call;
@@ -492,7 +451,7 @@ static bool set_request(struct http_handle *h, struct curl_slist *headers)
     } else {
         curl_easy_setopt(h->easy, CURLOPT_HTTPGET, 1L);
     }
-    return curl_easy_setopt(h->easy, CURLOPT_URL, call->url) == CURLE_OK;
+    return set_url(h);
 }
 
 static void judge(struct http_handle *h, CURLcode code)
