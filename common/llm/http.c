@@ -529,11 +529,13 @@ void http_perform(struct http_call *call)
     h->error[0] = 0;
     struct curl_slist headers[HEADER_LINES];
     set_clocks(h);
-    bool ok = header_list(call, headers) && set_request(h, headers);
+    CURLcode code = !header_list(call, headers) ? CURLE_OUT_OF_MEMORY
+                    : !set_request(h, headers)  ? CURLE_URL_MALFORMAT
+                                                : CURLE_OK;
     /* A connection that is reused was opened by another call: its socket is known, but nobody watches it. */
     if (h->socket_count > 0)
         cancel_watch_fd(call->cancel, h->sockets[h->socket_count - 1]);
-    judge(h, ok ? curl_easy_perform(h->easy) : CURLE_OUT_OF_MEMORY);
+    judge(h, code == CURLE_OK ? curl_easy_perform(h->easy) : code);
     for (int i = 0; i < h->socket_count; i++)
         cancel_unwatch_fd(call->cancel, h->sockets[i]);
     if (h->unread)
