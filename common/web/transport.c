@@ -25,7 +25,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-enum { LINGER_MS = 2000, LINGER_TOTAL_MS = 10000, CHUNK = 65536, TRASH_SIZE = 16384 };
+enum { LINGER_MS = 2000, LINGER_TOTAL_MS = 10000, CHUNK = 65536, TRASH_SIZE = 16384, TRASH_TRIES = 64 };
 enum {
     READ_TIMEOUT_S = 30,
     STUCK_MS = 30000,        /* a client that takes nothing for so long is gone */
@@ -141,61 +141,6 @@ struct transport *transport_cgi(void)
     buf_init(&t->out, 2 * CHUNK);
     t->body = content_length(t);
     return t;
-}
-
-/* An answer that came before the whole body was read must reach a peer that still sends: what it
- * sends is thrown away until it closes. Otherwise only what already lies in the socket is taken, because
- * closing a socket with unread bytes resets the peer. */
-static void linger(struct transport *t)
-{
-    if (t->body_done)
-        return;
-    bool wait = t->taken < t->body;
-    int64_t until = clock_mono_ms() + LINGER_TOTAL_MS;
-    char trash[TRASH_SIZE];
-    if (wait)
-        shutdown(t->fd, SHUT_WR);
-    for (;;) {
-        ssize_t n = recv(t->fd, trash, sizeof trash, MSG_DONTWAIT);
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-            return;
-        if (n > 0 && clock_mono_ms() < until)
-            continue;
-        struct pollfd p = {.fd = t->fd, .events = POLLIN};
-        if (!wait || clock_mono_ms() >= until || poll(&p, 1, LINGER_MS) == 0)
-            return;
-    }
-}
-
-static void fastcgi_finish(struct transport *t)
-{
-    transport_end(t);
-    FCGX_Free(&t->fcgi, 0);
-    if (!t->gone)
-        linger(t);
-    close(t->fd);
-    t->fd = -1;
-    out_reset(t);
-}
-
-void transport_finish(struct transport *t)
-{
-    if (!t->open)
-        return;
-    if (t->kind == TRANSPORT_FASTCGI)
-        fastcgi_finish(t);
-    else
-        transport_flush(t);
-    t->open = false;
-}
-
-void transport_free(struct transport *t)
-{
-    if (!t)
-        return;
-    transport_finish(t);
-    buf_release(&t->out);
-    free(t);
 }
 
 char *const *transport_env(const struct transport *t)
@@ -422,6 +367,72 @@ void transport_end(struct transport *t)
         return;
     t->ended = true;
     t->gone = !fastcgi_end(t);
+}
+
+/* An answer that came before the whole body was read must reach a peer that still sends: what it
+ * sends is thrown away until it closes. Otherwise only what already lies in the socket is taken, because
+ * closing a socket with unread bytes resets the peer. */
+static void linger(struct transport *t)
+{
+    if (t->body_done)
+        return;
+    bool wait = t->taken < t->body;
+    int64_t until = clock_mono_ms() + LINGER_TOTAL_MS;
+    char trash[TRASH_SIZE];
+    if (wait)
+        shutdown(t->fd, SHUT_WR);
+    for (;;) {
+        ssize_t n = recv(t->fd, trash, sizeof trash, MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            return;
+        if (n > 0 && clock_mono_ms() < until)
+            continue;
+        struct pollfd p = {.fd = t->fd, .events = POLLIN};
+        if (!wait || clock_mono_ms() >= until || poll(&p, 1, LINGER_MS) == 0)
+            return;
+    }
+}
+
+/* A request without a body has an end, too, and a front server may send it by itself (Apache does): it must not find
+ * the socket closed. Mostly it is here already. */
+static void stdin_end(struct transport *t)
+{
+    char trash[256];
+    for (int tries = 0; tries < TRASH_TRIES && t->taken >= t->body && fastcgi_read(t, trash, sizeof trash) > 0; tries++)
+        continue;
+}
+
+static void fastcgi_finish(struct transport *t)
+{
+    transport_end(t);
+    if (!t->gone)
+        stdin_end(t);
+    FCGX_Free(&t->fcgi, 0);
+    if (!t->gone)
+        linger(t);
+    close(t->fd);
+    t->fd = -1;
+    out_reset(t);
+}
+
+void transport_finish(struct transport *t)
+{
+    if (!t->open)
+        return;
+    if (t->kind == TRANSPORT_FASTCGI)
+        fastcgi_finish(t);
+    else
+        transport_flush(t);
+    t->open = false;
+}
+
+void transport_free(struct transport *t)
+{
+    if (!t)
+        return;
+    transport_finish(t);
+    buf_release(&t->out);
+    free(t);
 }
 
 int transport_fd(const struct transport *t)

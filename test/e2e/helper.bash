@@ -322,6 +322,15 @@ sse() {
     body=$(tr -d '\0' <"$stream")
 }
 
+# Milliseconds after the start at which each data line of a stream came.
+frame_times() {
+    local began line
+    began=$(now_ms)
+    request_options
+    curl -sS -N -m 20 "${options[@]}" --data-binary "$1" "$base/v1/chat/completions" | tee "$BATS_TEST_TMPDIR/stream" |
+        while IFS= read -r line; do case $line in data:*) echo $(($(now_ms) - began)) ;; esac done
+}
+
 stream_body() {
     chat_body "$1" "${2:-}" '"stream":true'
 }

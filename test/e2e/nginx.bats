@@ -61,15 +61,6 @@ CONF
     }
 }
 
-# Milliseconds after the start at which each data line of a stream came.
-frame_times() {
-    local began line
-    began=$(now_ms)
-    request_options
-    curl -sS -N -m 20 "${options[@]}" --data-binary "$1" "$base/v1/chat/completions" | tee "$BATS_TEST_TMPDIR/stream" |
-        while IFS= read -r line; do case $line in data:*) echo $(($(now_ms) - began)) ;; esac done
-}
-
 @test "health, readiness, models and sessions come from their programs" {
     api GET /health
     assert_status 200

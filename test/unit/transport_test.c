@@ -153,6 +153,42 @@ static void an_unread_body_does_not_lose_the_answer(void **state)
     free(body);
 }
 
+struct late_end {
+    int fd;
+    ssize_t sent;
+};
+
+static void *send_end_late(void *arg)
+{
+    struct late_end *late = arg;
+    struct buf end = BUF_INIT(64);
+    fcgi_record(&end, FCGI_STDIN, "", 0);
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    late->sent = send(late->fd, end.data, end.len, MSG_NOSIGNAL);
+    buf_release(&end);
+    return NULL;
+}
+
+/* Apache sends the end of an empty body by itself, maybe after the answer: it does not find the socket closed. */
+static void the_end_of_no_body_may_come_late(void **state)
+{
+    (void)state;
+    struct sender s = {.wire = BUF_INIT(WIRE_MAX)};
+    fcgi_request(&s.wire, "GET", "/", "", 0, 1);
+    s.wire.len -= 8;
+    struct transport *t = open_request(&s);
+    assert_non_null(t);
+    struct late_end late = {.fd = s.fd};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, send_end_late, &late), 0);
+    assert_true(transport_write(t, "fast", 4));
+    transport_finish(t);
+    pthread_join(thread, NULL);
+    assert_int_equal(late.sent, 8);
+    expect_answer(&s, "fast");
+    send_end(&s);
+}
+
 static void a_body_that_breaks_off_is_an_error(void **state)
 {
     (void)state;
@@ -412,6 +448,7 @@ int main(void)
         cmocka_unit_test(the_end_leaves_with_the_answer),
         cmocka_unit_test(answers_around_the_size_of_a_record),
         cmocka_unit_test(an_unread_body_does_not_lose_the_answer),
+        cmocka_unit_test(the_end_of_no_body_may_come_late),
         cmocka_unit_test(a_body_that_breaks_off_is_an_error),
         cmocka_unit_test(half_close_is_answered),
         cmocka_unit_test(a_client_that_left_fails_the_write),
