@@ -196,6 +196,7 @@ docs: all ## bring the generated parts of docs/ up to date
 put = install -D -m $(1) $(2) $(DESTDIR)$(3).new && mv -f $(DESTDIR)$(3).new $(DESTDIR)$(3)
 install: all ## install below DESTDIR and PREFIX (/usr/local)
 	@$(call put,755,tools/clawgate,$(PREFIX)/bin/clawgate)
+	@$(call put,755,tools/clawgate-site,$(LIBDIR)/clawgate-site)
 	@for f in $(notdir $(PROGRAMS)); do $(call put,755,$(BUILD)/cgi-bin/$$f,$(LIBDIR)/cgi-bin/$$f) || exit; done
 	@for f in clawgate-admin clawgate-serve; do $(call put,755,$(BUILD)/tools/$$f,$(LIBDIR)/$$f) || exit; done
 	@for f in $(notdir $(wildcard tools/errors/*)); do $(call put,644,tools/errors/$$f,$(LIBDIR)/errors/$$f) || exit; done

@@ -45,6 +45,7 @@ struct transport {
     bool ended;      /* FastCGI: the end of the request is written */
     bool body_done;  /* the body's end was seen */
     int fd;          /* FastCGI: the connection */
+    bool endless;    /* CGI: a chunked body, whose length nobody told, goes to the end of stdin */
     int64_t body;    /* bytes announced by CONTENT_LENGTH */
     int64_t taken;   /* bytes of it handed to the reader */
     FCGX_Request fcgi;
@@ -140,6 +141,7 @@ struct transport *transport_cgi(void)
     t->open = true;
     buf_init(&t->out, 2 * CHUNK);
     t->body = content_length(t);
+    t->endless = t->body == 0 && transport_param(t, "HTTP_TRANSFER_ENCODING") != NULL;
     return t;
 }
 
@@ -171,7 +173,7 @@ static long fastcgi_read(struct transport *t, void *p, size_t n)
 
 static long cgi_read(struct transport *t, void *p, size_t n)
 {
-    int64_t left = t->body - t->taken;
+    int64_t left = t->endless ? INT64_MAX : t->body - t->taken;
     if (left <= 0)
         return 0;
     if (n > (uint64_t)left)
@@ -180,6 +182,8 @@ static long cgi_read(struct transport *t, void *p, size_t n)
     do
         got = read(STDIN_FILENO, p, n);
     while (got < 0 && errno == EINTR);
+    if (got == 0 && t->endless)
+        return 0;
     if (got <= 0)
         return -1; /* less than was announced */
     t->taken += got;
