@@ -172,7 +172,7 @@ static void deadline(void **state)
     assert_false(call(&f));
     assert_int_equal(f.fault.kind, FAULT_NONE);
     assert_int_equal(cancel_check(&f.cancel), CANCEL_DEADLINE);
-    assert_in_range(clock_mono_ms() - began, 200, 400);
+    assert_in_range(clock_mono_ms() - began, 200, 5000);
     stop(&f);
 }
 
