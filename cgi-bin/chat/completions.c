@@ -428,6 +428,7 @@ reply chat_completions(struct request *req)
         .client_tools = call->c.tools,
         .client_tool_count = call->c.tool_count,
         .params = call->c.params,
+        .locale = req->locale,
         .stream = call->c.stream,
         .events = &events,
         .answer_scope = call->kept.scope,

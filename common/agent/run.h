@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "agent/engine.h"
+#include "agent/loop_guard.h"
 #include "base/arena.h"
 #include "base/cancel.h"
 #include "base/fault.h"
@@ -52,6 +53,7 @@ struct run_input {
     const struct llm_tool *client_tools;
     size_t client_tool_count;
     struct llm_params params;
+    enum locale locale;                      /* of what the run says in words of its own */
     bool stream;                             /* ask the upstream for a stream */
     const struct run_events *events;         /* NULL when nobody listens */
 
@@ -105,6 +107,8 @@ struct run {
 
     struct running *running; /* the row that says `running`, run_record.c */
     int64_t llm_calls, tool_calls;
+    struct loop_guard loops;
+    const char *tags;        /* of the trace, JSON array text or NULL */
     int64_t last_prompt_tokens;
     double cost;             /* negative = no price known */
     /* What a kept answer shall hold; set by the caller's `keep` before the rows are written. */

@@ -4,10 +4,8 @@
 #include "base/clock.h"
 #include "base/jsonw.h"
 #include "base/log.h"
-#include "base/utf8.h"
-#include "tool/tool.h"
 
-enum { VISIBLE_MAX = 16 << 20, TRUNCATED_TRIES = 3, PREVIEW = 500, TOOL_ERROR_PREVIEW = 200, RESULT_MAX = 100000 };
+enum { VISIBLE_MAX = 16 << 20, TRUNCATED_TRIES = 3, PREVIEW = 500 };
 
 struct loop {
     struct run *run;
@@ -17,7 +15,6 @@ struct loop {
     bool hold;            /* keep the text back until the iteration is known to be the last */
     bool gave_any;        /* text of this iteration was handed on */
     bool gave_before;     /* text of an earlier iteration was */
-    int64_t tool_calls;
     int iteration;        /* from 1 */
 };
 
@@ -141,7 +138,7 @@ static bool call_model(struct loop *l, bool with_tools, struct llm_answer *answe
     req.params.max_tokens = max_tokens(r);
     if (!(req.params.temperature >= 0))
         req.params.temperature = r->engine->config->temperature;
-    if (!with_tools || (l->tool_calls > 0 && !chooses_none(req.params.tool_choice)))
+    if (!with_tools || (r->tool_calls > 0 && !chooses_none(req.params.tool_choice)))
         req.params.tool_choice = NULL;
     struct llm_sink sink = {on_text, NULL, on_flush, on_tick, on_retrying, l};
     if (!r->in->stream)
@@ -169,117 +166,29 @@ static bool call_model(struct loop *l, bool with_tools, struct llm_answer *answe
     return ok;
 }
 
-/* Ids handed on are unique in the whole transcript (03 §5.6). */
-static const char *call_id(struct loop *l, const char *original, size_t index)
-{
-    char hex[SHA256_HEX_SIZE];
-    const char *text = arena_printf(l->run->arena, "%s\n%s\n%d\n%zu", original, l->run->id, l->iteration, index);
-    sha256_hex(text, strlen(text), hex);
-    return arena_printf(l->run->arena, "call_%.35s", hex);
-}
-
-static const char *cap_result(struct run *r, const char *text)
-{
-    size_t n = strlen(text);
-    if (n <= RESULT_MAX)
-        return text;
-    size_t head = utf8_cut(text, n, RESULT_MAX * 7 / 10);
-    size_t tail = n - RESULT_MAX * 2 / 10;
-    while (tail < n && ((unsigned char)text[tail] & 0xC0) == 0x80)
-        tail++;
-    return arena_printf(r->arena, "%.*s\n[… %zu of %zu bytes left out …]\n%s", (int)head, text, tail - head, n, text + tail);
-}
-
-static struct tool_result run_tool(struct loop *l, const struct llm_tool_call *call)
-{
-    struct run *r = l->run;
-    int64_t budget = r->engine->config->max_tool_calls;
-    const struct tool *tool = tool_find(call->name);
-    if (budget > 0 && l->tool_calls > budget)
-        return (struct tool_result){"The tool budget of this run is used up. Answer now with what you have.", true};
-    if (!tool)
-        return (struct tool_result){arena_printf(r->arena, "There is no tool named %s.", call->name), true};
-    struct json_fault jf;
-    json_object *args = call->malformed ? NULL : json_parse(r->arena, call->arguments, strlen(call->arguments), 0, &jf);
-    if (!args || !json_object_is_type(args, json_type_object))
-        return (struct tool_result){"The arguments were not a JSON object; they may have been cut off. Try again.", true};
-    struct tool_env env = {
-        .arena = r->arena,
-        .cancel = &r->cancel,
-        .tenant_id = r->in->tenant_id,
-        .user_id = r->in->user,
-        .agent_id = r->in->agent->id,
-        .session_key = r->session_key,
-        .workspace = r->workspace,
-    };
-    struct tool_result res = tool->run(&env, args);
-    res.text = cap_result(r, res.text);
-    return res;
-}
-
-static void execute_own(struct loop *l, const struct llm_tool_call *call)
-{
-    struct run *r = l->run;
-    l->tool_calls++;
-    r->tool_calls++;
-    struct span *span = record_span(r, "tool_call", call->name);
-    span->tool_name = call->name;
-    span->tool_call_id = call->id;
-    span->input_preview = text_preview(r->arena, call->arguments, PREVIEW);
-    struct tool_result res = run_tool(l, call);
-    span->output_preview = text_preview(r->arena, res.text, PREVIEW);
-    record_span_end(r, span, res.is_error ? "error" : "completed",
-                    res.is_error ? text_preview(r->arena, res.text, TOOL_ERROR_PREVIEW) : NULL);
-    struct llm_message m = {.role = LLM_TOOL,
-                            .text = res.text,
-                            .tool_call_id = call->id,
-                            .tool_name = call->name,
-                            .is_error = res.is_error};
-    run_push(r, &m);
-    record_message(r, &m, NULL);
-}
-
-static bool is_client_tool(struct run *r, const char *name)
-{
-    for (size_t i = r->own_tool_count; i < r->tool_count; i++)
-        if (strcmp(r->tools[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-/* Runs the gateway's own calls of one answer. Returns how many calls are left for the client. */
-static size_t execute_calls(struct loop *l, const struct llm_answer *answer)
-{
-    struct run *r = l->run;
-    size_t n = answer->tool_call_count, left = 0;
-    struct llm_tool_call *calls = ARENA_ARRAY(r->arena, struct llm_tool_call, n);
-    struct llm_tool_call *client = ARENA_ARRAY(r->arena, struct llm_tool_call, n);
-    for (size_t i = 0; i < n; i++) {
-        calls[i] = answer->tool_calls[i];
-        calls[i].id = call_id(l, calls[i].id, i);
-    }
-    struct llm_message m = {.role = LLM_ASSISTANT, .text = answer->text, .tool_calls = calls, .tool_call_count = n};
-    run_push(r, &m);
-    record_message(r, &m, answer->thinking);
-    engine_phase(r->engine, &r->live, "tool_exec");
-    for (size_t i = 0; i < n; i++) {
-        if (is_client_tool(r, calls[i].name))
-            client[left++] = calls[i];
-        else if (cancel_check(&r->cancel) == CANCEL_NONE)
-            execute_own(l, &calls[i]);
-    }
-    engine_phase(r->engine, &r->live, "thinking");
-    l->result->tool_calls = client;
-    l->result->tool_call_count = left;
-    return left;
-}
-
 static void final_answer(struct loop *l, const struct llm_answer *answer)
 {
     char *clean = text_sanitize(l->run->arena, answer->text);
     record_message(l->run, &(struct llm_message){.role = LLM_ASSISTANT, .text = clean}, answer->thinking);
     l->result->content = text_is_silent(clean) ? "" : clean;
     l->result->finish = answer->finish == LLM_TOOL_CALLS ? LLM_STOP : answer->finish;
+}
+
+/* The model turns in circles: the run ends with a word of our own. */
+static void apologise(struct loop *l, const char *tool)
+{
+    struct run *r = l->run;
+    struct buf *text = buf_new(r->arena, 8192);
+    message_format(text, MSG_loop_stopped, r->in->locale, (const char *const[3]){tool});
+    buf_adds(&l->visible, buf_str(text));
+    give(l);
+    on_flush(l);
+    record_message(r, &(struct llm_message){.role = LLM_ASSISTANT, .text = buf_str(text)}, NULL);
+    r->tags = "[\"loop_killed\"]";
+    l->result->content = buf_str(text);
+    l->result->finish = LLM_STOP;
+    log_event(LOG_WARN, 5108, "run.loop_stopped", LOG_S, "run_id", r->id, LOG_S, "tool", tool, LOG_I, "iteration",
+              (int64_t)l->iteration, LOG_END);
 }
 
 static void note(struct loop *l, const char *text)
@@ -315,7 +224,15 @@ static bool iterate(struct loop *l)
             note(l, "[System Message] Your tool call was cut off by the output limit. Use shorter arguments.");
             continue;
         }
-        if (execute_calls(l, &answer) > 0) {
+        struct tools_outcome outcome;
+        tools_run(r, l->iteration, &answer, &outcome);
+        if (outcome.looping) {
+            apologise(l, outcome.looping);
+            return true;
+        }
+        if (outcome.client_count > 0) {
+            l->result->tool_calls = outcome.client;
+            l->result->tool_call_count = outcome.client_count;
             l->result->content = text_sanitize(r->arena, answer.text);
             l->result->finish = LLM_TOOL_CALLS;
             return true;
@@ -327,6 +244,8 @@ static bool iterate(struct loop *l)
             l->result->finish = LLM_STOP;
             return true;
         }
+        if (outcome.note)
+            note(l, outcome.note);
     }
 }
 

@@ -12,6 +12,15 @@ bool setup_messages(struct run *r, struct fault *f);
 /* run_loop.c: iterations until an answer, a fault or a cancellation. Fills content, finish, tool_calls, usage. */
 bool loop_run(struct run *r, struct run_result *result);
 
+/* run_tools.c: the calls of one answer, with their results in the transcript. */
+struct tools_outcome {
+    const struct llm_tool_call *client; /* left for the client */
+    size_t client_count;
+    const char *note;    /* what to tell the model about them, NULL = nothing */
+    const char *looping; /* the tool with which the run turns in circles: it ends here */
+};
+void tools_run(struct run *r, int iteration, const struct llm_answer *answer, struct tools_outcome *out);
+
 /* run_record.c: rows and spans gathered while the run goes on, written in one transaction at its end. */
 void record_message(struct run *r, const struct llm_message *m, const char *thinking);
 struct span *record_span(struct run *r, const char *type, const char *name);

@@ -308,6 +308,7 @@ static void fill_trace(struct run *r, struct finish *f, const struct run_result 
     f->trace.input_tokens = result->usage.prompt_tokens;
     f->trace.output_tokens = result->usage.completion_tokens;
     f->trace.cost = r->cost > 0 ? r->cost : 0;
+    f->trace.tags = r->tags;
     if (result->usage.cached_tokens > 0 || result->usage.cache_creation_tokens > 0)
         f->trace.metadata =
             arena_printf(r->arena, "{\"total_cache_read_tokens\":%lld,\"total_cache_creation_tokens\":%lld}",

@@ -27,7 +27,7 @@ enum db_rc trace_finish(struct db *db, const struct trace *t)
         " ?23, ?24, ?25, ?26, ?27)"
         " ON CONFLICT (tenant_id, id) DO UPDATE SET session_key = ?4, status = ?10, end_time = ?12, duration_ms = ?13, span_count = ?14,"
         " llm_call_count = ?15, tool_call_count = ?16, total_input_tokens = ?17, total_output_tokens = ?18,"
-        " total_cost = ?19, error = ?21, output_preview = ?23, metadata = ?24, model = ?26, provider = ?27");
+        " total_cost = ?19, error = ?21, output_preview = ?23, metadata = ?24, tags = ?25, model = ?26, provider = ?27");
     return db_exec(db, &finish, "ttttttttttttiiiiiidittttttt", t->id, t->tenant_id, t->run_id, t->session_key,
                    t->user_id, t->channel, t->agent_id, t->agent_key, t->name, t->status, t->start_time, t->end_time,
                    t->duration_ms, t->span_count, t->llm_call_count, t->tool_call_count, t->input_tokens,

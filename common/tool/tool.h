@@ -26,7 +26,8 @@ struct tool {
     const char *summary;     /* one line for the prompt */
     const char *description; /* for the model */
     const char *parameters;  /* JSON Schema as text */
-    bool read_only;          /* may run beside others, 03 §3.7 */
+    bool read_only;          /* may run beside others, 03 §3.7; many in a row look like a loop, 03 §3.8 */
+    bool changes;            /* does something that lasts: such a row ends. Neither: it goes on (exec, MCP, waiting) */
     struct tool_result (*run)(const struct tool_env *env, json_object *args);
 };
 
