@@ -271,13 +271,34 @@ enum queue_rc queue_enter(struct queue *q, const char *tenant_id, const char *se
     return rc;
 }
 
-void queue_leave(struct queue *q, const char *tenant_id, const char *session_key)
+bool queue_claim(struct queue *q, const char *tenant_id, const char *session_key)
 {
     char name[1024];
-    if (session_key && line_name(name, sizeof name, tenant_id, session_key)) {
+    if (!line_name(name, sizeof name, tenant_id, session_key))
+        return false;
+    pthread_mutex_lock(&q->lock);
+    bool mine = !*line_find(q, name) && line_enter(q, name, NULL, NULL, NULL) == QUEUE_ENTERED;
+    pthread_mutex_unlock(&q->lock);
+    if (mine && !locks_session_try(q->locks, tenant_id, session_key)) {
+        line_leave(q, name);
+        mine = false;
+    }
+    return mine;
+}
+
+void queue_unclaim(struct queue *q, const char *tenant_id, const char *session_key)
+{
+    char name[1024];
+    if (line_name(name, sizeof name, tenant_id, session_key)) {
         locks_session_release(q->locks, tenant_id, session_key);
         line_leave(q, name);
     }
+}
+
+void queue_leave(struct queue *q, const char *tenant_id, const char *session_key)
+{
+    if (session_key)
+        queue_unclaim(q, tenant_id, session_key);
     pthread_mutex_lock(&q->lock);
     slot_give(q);
     pthread_mutex_unlock(&q->lock);

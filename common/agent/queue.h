@@ -34,5 +34,8 @@ void queue_free(struct queue *q);
 enum queue_rc queue_enter(struct queue *q, const char *tenant_id, const char *session_key, struct cancel *c,
                           void (*tick)(void *ctx), void *ctx);
 void queue_leave(struct queue *q, const char *tenant_id, const char *session_key);
+/* The session's turn alone, without a slot: false at once when somebody has it. */
+bool queue_claim(struct queue *q, const char *tenant_id, const char *session_key);
+void queue_unclaim(struct queue *q, const char *tenant_id, const char *session_key);
 
 #endif

@@ -186,6 +186,7 @@ bool run_admit(struct run *r, struct fault *f)
                         r)) {
     case QUEUE_ENTERED:
         r->admitted = true;
+        r->turn = !r->new_session;
         metrics_gauge(GAUGE_RUNS, 1);
         return true;
     case QUEUE_FULL:
@@ -254,7 +255,7 @@ void run_release(struct run *r)
 {
     if (r->admitted) {
         metrics_gauge(GAUGE_RUNS, -1);
-        queue_leave(r->engine->queue, r->in->tenant_id, r->new_session ? NULL : r->session_key);
+        queue_leave(r->engine->queue, r->in->tenant_id, r->turn ? r->session_key : NULL);
         engine_remove(r->engine, &r->live);
     }
     record_running_release(r);

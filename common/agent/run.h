@@ -2,7 +2,8 @@
  *
  * Guarantees:
  *  1. The caller learns the one outcome from the result of run_execute, after everything the run wrote was
- *     committed in one transaction; no event tells it.
+ *     committed; no event tells it. That is one transaction at its end, but for messages: those of every five rounds
+ *     of tool calls are stored when they are over, so that a crash takes no more than that from a long run.
  *  2. A run that was admitted ends as exactly one of completed, error, cancelled, and its
  *     trace says so, also when the client has left.
  *  3. The user's message is stored once, also when the run fails.
@@ -87,12 +88,13 @@ struct run {
     bool new_session;
     bool key_open;          /* its key may still become the long one */
     bool admitted;
+    bool turn;              /* it has the turn of session_key */
     int64_t started_ms;      /* wall clock */
     int64_t started_mono;
 
     struct llm_provider provider;
     const char *model;
-    const char *session_id;  /* as it was when the run was admitted; NULL: there was none */
+    const char *session_id;  /* as it was when the run was admitted, or was made by it; NULL: there is none yet */
     int64_t context_start;
 
     const struct llm_tool *tools; /* own and client tools, own first */
@@ -102,6 +104,7 @@ struct run {
     size_t message_count, message_cap;
     struct message *rows;    /* what will be stored */
     size_t row_count, row_cap;
+    size_t saved;            /* of them, stored already: run_checkpoint.c */
     struct span *spans;
     size_t span_count, span_cap;
 

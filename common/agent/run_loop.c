@@ -5,7 +5,7 @@
 #include "base/jsonw.h"
 #include "base/log.h"
 
-enum { VISIBLE_MAX = 16 << 20, TRUNCATED_TRIES = 3, PREVIEW = 500 };
+enum { VISIBLE_MAX = 16 << 20, TRUNCATED_TRIES = 3, PREVIEW = 500, CHECKPOINT_EVERY = 5 };
 
 struct loop {
     struct run *run;
@@ -246,6 +246,8 @@ static bool iterate(struct loop *l)
         }
         if (outcome.note)
             note(l, outcome.note);
+        if (l->iteration % CHECKPOINT_EVERY == 0)
+            record_checkpoint(r);
     }
 }
 

@@ -29,8 +29,15 @@ double record_cost(struct run *r, const struct llm_usage *u); /* negative: no pr
 void record_running(struct run *r);
 void record_running_release(struct run *r);
 enum db_rc record_finish(struct run *r, struct run_result *result);
+/* What the session is told by either write, without counters. */
+struct session_write record_session(struct run *r);
+/* A run whose tenant was deleted meanwhile writes nothing any more. Inside the transaction. */
+bool record_tenant_gone(struct db *db, const struct run *r);
 /* A run that was never admitted: only its trace ends. */
 void record_refused(struct run *r, const struct run_result *result);
+
+/* run_checkpoint.c: what was recorded so far is stored now. Between two rounds only: no call without its result. */
+void record_checkpoint(struct run *r);
 
 /* A stored JSON object, parsed; NULL when it is empty or malformed. */
 json_object *run_json(struct run *r, const char *text);

@@ -221,7 +221,8 @@ struct finish {
 
 static enum db_rc write_session(struct db *db, struct finish *f)
 {
-    return session_append(db, &f->session, f->run->rows, f->run->row_count);
+    const struct run *r = f->run;
+    return session_append(db, &f->session, r->rows + r->saved, r->row_count - r->saved);
 }
 
 static enum db_rc write_trace(struct db *db, struct finish *f)
@@ -249,9 +250,8 @@ static enum db_rc tenant_look(void *ctx, struct arena *a, void **value)
     return tenant_by_id(look->db, a, look->id, t);
 }
 
-/* A run whose tenant was deleted meanwhile writes nothing any more. Whoever would delete it must wait for this
- * transaction, so a fresh copy tells the truth. */
-static bool tenant_gone(struct db *db, const struct run *r)
+/* Whoever would delete it must wait for this transaction, so a fresh copy tells the truth. */
+bool record_tenant_gone(struct db *db, const struct run *r)
 {
     struct tenant_look look = {db, r->in->tenant_id};
     const char *key = arena_printf(r->arena, "run in %s", look.id);
@@ -262,7 +262,7 @@ static bool tenant_gone(struct db *db, const struct run *r)
 static enum db_rc finish_job(struct db *db, void *arg)
 {
     struct finish *f = arg;
-    if (tenant_gone(db, f->run))
+    if (record_tenant_gone(db, f->run))
         return DB_OK;
     enum db_rc rc = write_session(db, f);
     f->trace.session_key = f->session.spared ? f->session.spare_key : f->session.key;
@@ -273,7 +273,7 @@ static enum db_rc finish_job(struct db *db, void *arg)
 static enum db_rc trace_only_job(struct db *db, void *arg)
 {
     const struct finish *f = arg;
-    return tenant_gone(db, f->run) ? DB_OK : write_trace(db, arg);
+    return record_tenant_gone(db, f->run) ? DB_OK : write_trace(db, arg);
 }
 
 static const char *error_text(struct run *r, const struct run_result *result)
@@ -339,6 +339,22 @@ static void fill_usage(struct run *r, struct finish *f, const struct run_result 
                                     .cost = f->trace.cost};
 }
 
+struct session_write record_session(struct run *r)
+{
+    return (struct session_write){.is_new = r->new_session && r->saved == 0,
+                                  .spare_key = r->key_open ? run_long_key(r) : NULL,
+                                  .tenant_id = r->in->tenant_id,
+                                  .key = r->session_key,
+                                  .agent_id = r->in->agent->id,
+                                  .user_id = r->in->user,
+                                  .channel = r->in->channel,
+                                  .model = r->model,
+                                  .provider = r->provider.name,
+                                  .last_prompt_tokens = -1,
+                                  .context_window = r->in->agent->context_window,
+                                  .began = r->session_id};
+}
+
 enum db_rc record_finish(struct run *r, struct run_result *result)
 {
     struct finish *f = ARENA_NEW(r->arena, struct finish);
@@ -346,20 +362,10 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
     running_skip(r);
     fill_trace(r, f, result);
     fill_usage(r, f, result);
-    f->session = (struct session_write){.is_new = r->new_session,
-                                        .spare_key = r->key_open ? run_long_key(r) : NULL,
-                                        .tenant_id = r->in->tenant_id,
-                                        .key = r->session_key,
-                                        .agent_id = r->in->agent->id,
-                                        .user_id = r->in->user,
-                                        .channel = r->in->channel,
-                                        .model = r->model,
-                                        .provider = r->provider.name,
-                                        .add_input_tokens = result->usage.prompt_tokens,
-                                        .add_output_tokens = result->usage.completion_tokens,
-                                        .last_prompt_tokens = r->last_prompt_tokens,
-                                        .context_window = r->in->agent->context_window,
-                                        .began = r->session_id};
+    f->session = record_session(r);
+    f->session.add_input_tokens = result->usage.prompt_tokens;
+    f->session.add_output_tokens = result->usage.completion_tokens;
+    f->session.last_prompt_tokens = r->last_prompt_tokens;
     f->kept = (struct kept_answer){.scope = r->in->answer_scope,
                                    .key = r->in->answer_key,
                                    .body_hash = r->in->body_hash,
@@ -372,7 +378,7 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
                                    .created_at = f->trace.end_time,
                                    .worker = f->trace.worker};
     enum db_rc rc = writer_run(r->engine->writer, r->engine->db, finish_job, f);
-    if (rc == DB_CONSTRAINT && r->new_session) {
+    if (rc == DB_CONSTRAINT && f->session.is_new) {
         /* Keys count up: another user saw this one coming and took it after the client was told of it. */
         f->session.key = run_long_key(r);
         rc = writer_run(r->engine->writer, r->engine->db, finish_job, f);
@@ -390,7 +396,7 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
 static enum db_rc refused_job(struct db *db, void *arg)
 {
     struct finish *f = arg;
-    if (tenant_gone(db, f->run))
+    if (record_tenant_gone(db, f->run))
         return DB_OK;
     enum db_rc rc = trace_finish(db, &f->trace);
     return rc == DB_OK ? usage_add(db, &f->usage) : rc;

@@ -146,6 +146,7 @@ static enum db_rc session_undo(struct db *db, const char *tenant_id, const char 
 enum db_rc session_append(struct db *db, struct session_write *w, const struct message *messages, size_t n)
 {
     struct appended at;
+    *w->id = '\0';
     enum db_rc rc = session_upsert(db, w, messages, n, &at);
     /* The agent was deleted while the run went on and its sessions with it, or the session was reset: late writes are
      * dropped. A session that was deleted has just come back under another id. */
@@ -153,6 +154,7 @@ enum db_rc session_append(struct db *db, struct session_write *w, const struct m
         return DB_OK;
     if (rc == DB_OK && w->began && strcmp(w->began, at.id) != 0)
         return session_undo(db, w->tenant_id, w->key);
+    memcpy(w->id, at.id, sizeof w->id);
     int64_t seq = at.message_count - (int64_t)n;
     for (size_t i = 0; i < n && rc == DB_OK; i++)
         rc = message_insert(db, w, at.id, ++seq, &messages[i]);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/id.h"
 #include "store/db.h"
 
 struct session {
@@ -67,6 +68,7 @@ struct session_write {
     int64_t last_prompt_tokens; /* -1 = unchanged */
     int64_t context_window;     /* 0 = unchanged */
     const char *began;          /* id of the session the run began in, NULL when there was none */
+    char id[UUID_SIZE];         /* set: of the session that was written to, "" when nothing was */
 };
 /* Creates the session if it is missing, adds the counters, appends the messages (seq is given here, id and
  * created_at must be set). DB_CONSTRAINT when the key belongs to another user. When the agent was deleted meanwhile,

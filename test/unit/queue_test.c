@@ -449,6 +449,40 @@ static void test_waiting_is_bounded(void **state)
     }
 }
 
+static void test_claims(void **state)
+{
+    (void)state;
+    struct one waiting = {0};
+    enter("busy");
+    assert_false(queue_claim(queue, "t", "busy"));
+    assert_true(queue_claim(queue, "t", "free")); /* takes no slot: the only one is taken */
+    assert_false(queue_claim(queue, "t", "free"));
+    assert_true(queue_claim(queue, "u", "free"));
+    one_start(&waiting, "free", 0);
+    queue_leave(queue, "t", "busy");
+    queue_unclaim(queue, "t", "free"); /* hands the turn on */
+    one_end(&waiting);
+    assert_int_equal(waiting.rc, QUEUE_ENTERED);
+    assert_true(queue_claim(queue, "t", "free"));
+    queue_unclaim(queue, "t", "free");
+    queue_unclaim(queue, "u", "free");
+
+    struct locks *other = locks_open(dir, err, sizeof err); /* another process' run */
+    assert_true(locks_session_try(other, "t", "there"));
+    assert_false(queue_claim(queue, "t", "there"));
+    locks_session_release(other, "t", "there");
+    assert_true(queue_claim(queue, "t", "there"));
+    assert_false(locks_session_try(other, "t", "there"));
+    queue_unclaim(queue, "t", "there");
+    assert_true(locks_session_try(other, "t", "there"));
+    locks_close(other);
+
+    char name[2000];
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    assert_false(queue_claim(queue, "t", name));
+}
+
 #define TEST(f, s) cmocka_unit_test_setup_teardown(f, s, teardown)
 
 int main(void)
@@ -468,6 +502,7 @@ int main(void)
         TEST(test_foreign_lock, setup),
         TEST(test_foreign_tick, setup),
         TEST(test_long_names, setup),
+        TEST(test_claims, setup_one_slot),
         TEST(test_crowd, setup),
         TEST(test_crowd, setup_two_slots),
     };

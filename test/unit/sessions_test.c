@@ -114,6 +114,33 @@ static void test_a_session_belongs_to_its_user(void **state)
     assert_int_equal(found(s, "k").message_count, 2);
 }
 
+static void test_a_write_says_where_it_went(void **state)
+{
+    struct store *s = *state;
+    struct message m = text("user", "one"), more = text("assistant", "two");
+    struct session_write w = {.tenant_id = TENANT, .agent_id = AGENT, .key = "k", .user_id = "bob", .is_new = true};
+    assert_int_equal(db_begin(s->db), DB_OK);
+    assert_int_equal(session_append(s->db, &w, &m, 1), DB_OK);
+    assert_int_equal(db_commit(s->db), DB_OK);
+    assert_string_equal(w.id, found(s, "k").id);
+    const char *began = arena_strdup(s->a, w.id);
+    w.is_new = false;
+    w.began = began;
+    assert_int_equal(session_append(s->db, &w, &more, 1), DB_OK);
+    assert_string_equal(w.id, began);
+    assert_int_equal(found(s, "k").message_count, 2);
+    /* Dropped: reset, then deleted. */
+    assert_int_equal(db_begin(s->db), DB_OK);
+    assert_int_equal(session_reset(s->db, TENANT, "k", "2026-11-22T10:00:00.000Z"), DB_OK);
+    assert_int_equal(db_commit(s->db), DB_OK);
+    assert_int_equal(session_append(s->db, &w, &more, 1), DB_OK);
+    assert_string_equal(w.id, "");
+    store_sql(s->db, "DELETE FROM sessions");
+    assert_int_equal(session_append(s->db, &w, &more, 1), DB_OK);
+    assert_string_equal(w.id, "");
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM messages"), 0);
+}
+
 static void test_late_writes_of_a_deleted_agent_are_dropped(void **state)
 {
     struct store *s = *state;
@@ -358,6 +385,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_first_write_makes_the_session, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_write_says_where_it_went, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_later_writes_add, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_session_belongs_to_its_user, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_late_writes_of_a_deleted_agent_are_dropped, store_set_up,
