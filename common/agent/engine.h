@@ -27,7 +27,7 @@ struct live_run {
     struct live_run *next, **prev;
     const char *id, *tenant_id, *session_key, *agent_id, *agent_key, *user_id;
     const char *answer_scope, *body_hash; /* for repeated requests, NULL when not kept */
-    const char *phase;                    /* static text: "queued", "thinking", "tool_exec", "saving" */
+    const char *phase;                    /* static text: "queued", "thinking", "compacting", "tool_exec", "saving" */
     struct cancel *cancel;
 };
 

@@ -167,8 +167,29 @@ static const char *soft_trim(struct arena *a, const char *text, int64_t chars)
     size_t head = utf8_offset(text, n, SOFT_TRIM_HEAD_CHARS);
     size_t tail = utf8_offset(text, n, (size_t)chars - SOFT_TRIM_TAIL_CHARS);
     char *first = arena_strndup(a, text, head);
-    static const char format[] = "%s\n...\n%s\n\n[Tool result shortened: first %d and last %d of %lld characters kept]";
+    static const char format[] = "%s\n...\n%s\n\n[Shortened: first %d and last %d of %lld characters kept]";
     return arena_printf(a, format, first, text + tail, SOFT_TRIM_HEAD_CHARS, SOFT_TRIM_TAIL_CHARS, (long long)chars);
+}
+
+const char *history_shorten(struct arena *a, const char *text)
+{
+    if (strlen(text) <= SOFT_TRIM_MAX_CHARS)
+        return text; /* there are never more characters than bytes */
+    int64_t chars = text_chars(text);
+    return chars > SOFT_TRIM_MAX_CHARS ? soft_trim(a, text, chars) : text;
+}
+
+bool history_shorten_results(struct arena *a, struct llm_message *m, size_t n)
+{
+    bool shorter = false;
+    for (size_t i = 0; i < n; i++) {
+        const char *text = or_empty(m[i].text);
+        if (m[i].role != LLM_TOOL)
+            continue;
+        m[i].text = history_shorten(a, text);
+        shorter |= m[i].text != text;
+    }
+    return shorter;
 }
 
 void history_prune(struct arena *a, struct llm_message *m, size_t n, int64_t window)

@@ -102,6 +102,9 @@ struct run {
 
     struct llm_message *messages; /* what the model sees, system first */
     size_t message_count, message_cap;
+    size_t setup_count;      /* of them, there before the first call; the request is the last */
+    size_t measured_count;   /* of them, counted in last_prompt_tokens; 0 = unknown */
+    bool compaction_tried, compacted, overflowed; /* run_compact.c */
     struct message *rows;    /* what will be stored */
     size_t row_count, row_cap;
     size_t saved;            /* of them, stored already: run_checkpoint.c */

@@ -2,10 +2,9 @@
 #include "agent/run_parts.h"
 #include "agent/text.h"
 #include "base/clock.h"
-#include "base/jsonw.h"
 #include "base/log.h"
 
-enum { VISIBLE_MAX = 16 << 20, TRUNCATED_TRIES = 3, PREVIEW = 500, CHECKPOINT_EVERY = 5 };
+enum { VISIBLE_MAX = 16 << 20, TRUNCATED_TRIES = 3, CHECKPOINT_EVERY = 5 };
 
 struct loop {
     struct run *run;
@@ -77,34 +76,6 @@ static void iteration_text_end(struct loop *l, bool final)
     buf_clear(&l->visible);
 }
 
-static void usage_sum(struct llm_usage *sum, const struct llm_usage *u)
-{
-    sum->prompt_tokens += u->prompt_tokens;
-    sum->completion_tokens += u->completion_tokens;
-    sum->total_tokens += u->total_tokens;
-    sum->cached_tokens += u->cached_tokens;
-    sum->cache_creation_tokens += u->cache_creation_tokens;
-    sum->reasoning_tokens += u->reasoning_tokens;
-}
-
-static const char *span_usage(struct run *r, const struct llm_usage *u)
-{
-    if (u->cached_tokens <= 0 && u->cache_creation_tokens <= 0 && u->reasoning_tokens <= 0)
-        return NULL;
-    struct buf *b = buf_new(r->arena, 4096);
-    struct jsonw w;
-    jw_init(&w, b);
-    jw_obj(&w);
-    if (u->cache_creation_tokens > 0)
-        jw_kint(&w, "cache_creation_tokens", u->cache_creation_tokens);
-    if (u->cached_tokens > 0)
-        jw_kint(&w, "cache_read_tokens", u->cached_tokens);
-    if (u->reasoning_tokens > 0)
-        jw_kint(&w, "thinking_tokens", u->reasoning_tokens);
-    jw_obj_end(&w);
-    return buf_str(b);
-}
-
 /* The agent's cap; a request may lower it, never raise it. */
 static int64_t max_tokens(struct run *r)
 {
@@ -145,24 +116,15 @@ static bool call_model(struct loop *l, bool with_tools, struct llm_answer *answe
         sink.text = NULL;
     struct span *span = record_span(r, "llm_call",
                                     arena_printf(r->arena, "%s/%s #%d", r->provider.name, r->model, l->iteration));
-    span->provider = r->provider.name;
-    span->model = r->model;
     const char *detail = NULL;
     bool ok = llm_call(r->arena, &r->provider, &req, &sink, &r->cancel, answer, &l->result->fault, &detail);
-    r->llm_calls++;
-    usage_sum(&l->result->usage, &answer->usage);
-    if (answer->usage.prompt_tokens > 0)
+    if (answer->usage.prompt_tokens > 0) {
         r->last_prompt_tokens = answer->usage.prompt_tokens;
-    span->input_tokens = answer->usage.prompt_tokens;
-    span->output_tokens = answer->usage.completion_tokens;
-    span->cost = record_cost(r, &answer->usage);
-    if (span->cost >= 0)
-        r->cost = (r->cost > 0 ? r->cost : 0) + span->cost;
-    span->finish_reason = ok ? llm_finish_name(answer->finish) : NULL;
-    span->output_preview = text_preview(r->arena, answer->text ? answer->text : "", PREVIEW);
-    span->metadata = span_usage(r, &answer->usage);
-    record_span_end(r, span, ok ? "completed" : "error",
-                    ok ? NULL : detail ? detail : cancel_check(&r->cancel) != CANCEL_NONE ? "cancelled" : "failed");
+        r->measured_count = r->message_count;
+    }
+    record_model_call(r, l->result, span, answer, ok       ? NULL
+                                                  : detail ? detail
+                                                  : cancel_check(&r->cancel) != CANCEL_NONE ? "cancelled" : "failed");
     return ok;
 }
 
@@ -203,12 +165,18 @@ static bool iterate(struct loop *l)
     int truncated = 0;
     for (l->iteration = 1;; l->iteration++) {
         bool last = l->iteration >= limit;
+        if (l->iteration > 1)
+            compact_when_full(r, l->result);
         if (last && l->iteration > 1)
             note(l, "[System Message] This is the last step. No tools are available; answer now.");
         else if (l->iteration == limit * 3 / 4 && l->iteration > 1 && !l->gave_before)
             note(l, "[System Message] Three quarters of the steps are used. Start to conclude.");
         struct llm_answer answer = {.text = ""};
-        bool ok = call_model(l, !last || limit == 1, &answer);
+        bool with_tools = !last || limit == 1, ok = call_model(l, with_tools, &answer);
+        if (!ok && answer.context_overflow && compact_after_overflow(r, l->result)) {
+            answer = (struct llm_answer){.text = ""};
+            ok = call_model(l, with_tools, &answer);
+        }
         bool calls = ok && answer.tool_call_count > 0;
         iteration_text_end(l, ok && !calls);
         if (!ok)

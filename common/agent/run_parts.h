@@ -12,6 +12,14 @@ bool setup_messages(struct run *r, struct fault *f);
 /* run_loop.c: iterations until an answer, a fault or a cancellation. Fills content, finish, tool_calls, usage. */
 bool loop_run(struct run *r, struct run_result *result);
 
+/* What stands before a summary in the transcript, and what answers it. */
+extern const char summary_opening[], summary_answer[];
+
+/* run_compact.c: what the model sees becomes shorter. The first: once a run, when the window is full. The second: once,
+ * after the model was told too much; true when it is worth another try. */
+void compact_when_full(struct run *r, struct run_result *result);
+bool compact_after_overflow(struct run *r, struct run_result *result);
+
 /* run_tools.c: the calls of one answer, with their results in the transcript. */
 struct tools_outcome {
     const struct llm_tool_call *client; /* left for the client */
@@ -26,6 +34,9 @@ void record_message(struct run *r, const struct llm_message *m, const char *thin
 struct span *record_span(struct run *r, const char *type, const char *name);
 void record_span_end(struct run *r, struct span *s, const char *status, const char *error);
 double record_cost(struct run *r, const struct llm_usage *u); /* negative: no price known */
+/* run_usage.c: a model's call is over: its usage counts, its span ends. error NULL: it answered. */
+void record_model_call(struct run *r, struct run_result *result, struct span *span, const struct llm_answer *answer,
+                       const char *error);
 void record_running(struct run *r);
 void record_running_release(struct run *r);
 enum db_rc record_finish(struct run *r, struct run_result *result);

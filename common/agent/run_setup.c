@@ -190,14 +190,17 @@ static void push_system(struct run *r, const struct files *files)
     run_push(r, &(struct llm_message){.role = LLM_SYSTEM, .text = prompt_build(r->arena, &in)});
 }
 
+const char summary_opening[] = "Summary of our conversation so far:";
+const char summary_answer[] = "Understood, I will build on that.";
+
 /* A summary of what lies before the context pointer, as a pair of messages (02 §10). */
 static void push_summary(struct run *r, const char *summary)
 {
     if (!summary || !*summary)
         return;
     run_push(r, &(struct llm_message){.role = LLM_USER,
-                                      .text = arena_printf(r->arena, "Summary of our conversation so far:\n%s", summary)});
-    run_push(r, &(struct llm_message){.role = LLM_ASSISTANT, .text = "Understood, I will build on that."});
+                                      .text = arena_printf(r->arena, "%s\n%s", summary_opening, summary)});
+    run_push(r, &(struct llm_message){.role = LLM_ASSISTANT, .text = summary_answer});
 }
 
 static void push_input(struct run *r)
@@ -247,6 +250,6 @@ bool setup_messages(struct run *r, struct fault *f)
     push_input(r);
     history_prune(r->arena, r->messages, r->message_count, r->in->agent->context_window);
     r->messages = history_repair(r->arena, r->messages, r->message_count, &r->message_count);
-    r->message_cap = r->message_count;
+    r->message_cap = r->setup_count = r->message_count;
     return true;
 }

@@ -114,7 +114,8 @@ static bool is_later_key(const char *path)
     static const char *const later[] = {
         "agents.list", "tools", "sessions", "skills", "gateway.quota", "gateway.public_url",
         "gateway.file_token_ttl", "gateway.inbound_debounce_ms", "agents.defaults.memory",
-        "agents.defaults.compaction", "agents.defaults.restrict_to_workspace",
+        "agents.defaults.compaction.reserveTokensFloor", "agents.defaults.compaction.memoryFlush",
+        "agents.defaults.restrict_to_workspace",
     };
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         if (strcmp(path, later[i]) == 0)

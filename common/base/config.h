@@ -59,6 +59,9 @@ struct config {
     const char *agent_type;
     int64_t bootstrap_max_chars;
     int64_t bootstrap_total_max_chars;
+    double compaction_share;        /* of the context window */
+    int64_t compaction_min_messages;
+    int64_t compaction_keep_last;
     int64_t run_timeout_sec;
 
     json_object *model_pricing;     /* object or NULL */

@@ -6,7 +6,7 @@
 #define AGENT_COLUMNS                                                                                   \
     "id, tenant_id, agent_key, display_name, owner_id, provider, model, agent_type, status, workspace," \
     " context_window, max_tool_iterations, is_default, COALESCE(budget_monthly_cents, 0), other_config," \
-    " tools_config, created_at"
+    " tools_config, created_at, compaction_config"
 
 static enum db_rc agent_row(struct db_stmt *s, struct arena *a, struct agent *out)
 {
@@ -31,6 +31,7 @@ static enum db_rc agent_row(struct db_stmt *s, struct arena *a, struct agent *ou
         .other_config = db_text(s, 14, a),
         .tools_config = db_text(s, 15, a),
         .created_at = db_text(s, 16, a),
+        .compaction_config = db_text(s, 17, a),
     };
     db_reset(s);
     return DB_ROW;

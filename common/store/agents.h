@@ -18,6 +18,7 @@ struct agent {
     int64_t budget_monthly_cents; /* 0 = unlimited */
     const char *other_config;     /* JSON object text */
     const char *tools_config;     /* JSON object text */
+    const char *compaction_config; /* JSON object text or NULL */
     const char *created_at;
 };
 /* By canonical UUID, else by agent_key, inside the tenant. DB_ROW found, DB_OK not. */

@@ -22,6 +22,8 @@ static const struct int_case {
     {"agents.defaults.context_window", NULL, AT(context_window), 200000, 1000, 100000000},
     {"agents.defaults.bootstrapMaxChars", NULL, AT(bootstrap_max_chars), 20000, 1, 10000000},
     {"agents.defaults.bootstrapTotalMaxChars", NULL, AT(bootstrap_total_max_chars), 24000, 1, 10000000},
+    {"agents.defaults.compaction.minMessages", NULL, AT(compaction_min_messages), 200, 1, 1000000},
+    {"agents.defaults.compaction.keepLastMessages", NULL, AT(compaction_keep_last), 4, 1, 1000},
     {"agents.defaults.run_timeout_sec", NULL, AT(run_timeout_sec), 540, 5, 3600},
     {"telemetry.retention_days", NULL, AT(retention_days), 30, 0, 36500},
 };
@@ -208,6 +210,7 @@ static void temperature(void **state)
 {
     (void)state;
     load();
+    assert_true(config->compaction_share > 0.74 && config->compaction_share < 0.76);
     assert_true(config->temperature > 0.69 && config->temperature < 0.71);
     load_file(nested("agents.defaults.temperature", "0"));
     assert_true(config->temperature < 0.001);
