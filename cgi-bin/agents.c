@@ -48,7 +48,7 @@ static const struct field agent_fields[] = {
     {.name = "memory_config", .kind = FIELD_OBJECT, .flags = FIELD_NULLABLE | FIELD_OMIT, .max = OBJECT_MAX,
      .preset = "{\"enabled\":true}", .doc = "What it remembers; null takes the gateway's settings"},
     {.name = "compaction_config", .kind = FIELD_OBJECT, .flags = FIELD_NULLABLE | FIELD_OMIT, .max = OBJECT_MAX,
-     .preset = "{}", .doc = "When long conversations are summed up"},
+     .preset = "{}", .doc = "When long conversations are summed up: maxHistoryShare, minMessages, keepLastMessages"},
     {.name = "context_pruning", .kind = FIELD_OBJECT, .flags = FIELD_NULLABLE | FIELD_OMIT, .max = OBJECT_MAX,
      .doc = "How old tool results are shortened"},
     FIELD_ROW_CREATED,

@@ -40,9 +40,9 @@ static void stop(struct gateway *gw)
         return;
     if (c->engine && !gw->pool) {
         engine_prune_due(c->engine);
-        summon_due(c->engine);
+        errands_now(c->engine);
     }
-    summoner_stop(c->summoner);
+    errands_stop(c->errands);
     gone_stop(c->gone);
     engine_stop(c->engine);
     llm_stop();
@@ -62,9 +62,9 @@ static bool start(struct gateway *gw, char *err, size_t errsize)
     c->engine = engine_start(gw->config, gw->db, gw->pool, gw->writer, gw->memo, err, errsize);
     if (c->engine && gw->pool) {
         c->gone = gone_start(err, errsize);
-        c->summoner = summoner_new(c->engine);
+        c->errands = errands_new(c->engine);
     }
-    bool ok = c->engine && ((c->gone && c->summoner) || !gw->pool);
+    bool ok = c->engine && ((c->gone && c->errands) || !gw->pool);
     if (!ok)
         stop(gw);
     return ok;
@@ -88,7 +88,7 @@ static void tick(struct gateway *gw)
     llm_housekeeping();
     engine_tenants(c->engine);
     engine_marks(c->engine);
-    summoner_tick(c->summoner);
+    errands_tick(c->errands);
     if (seconds % SWEEP_EVERY == 0)
         engine_sweep(c->engine);
     if (seconds % PRUNE_EVERY == 0 || engine_prune_more(c->engine))

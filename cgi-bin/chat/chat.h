@@ -9,11 +9,11 @@
 #include "web/gone.h"
 #include "web/request.h"
 
-struct summoner;
+struct errands;
 
 struct chat {
     struct engine *engine;
-    struct summoner *summoner; /* NULL in a plain CGI process */
+    struct errands *errands;   /* NULL in a plain CGI process */
     struct gone_watcher *gone; /* NULL in a plain CGI process */
 };
 
@@ -48,14 +48,14 @@ bool kept_claim(struct request *req, const struct kept *k, const char *run_id, s
 /* Forgets the claim of that run, if it is still the one that is kept. */
 void kept_drop(struct request *req, const struct kept *k, const char *run_id);
 
-/* summon.c: the jobs that write personas. */
-struct summoner *summoner_new(struct engine *e);
+/* errands.c: work in the background. */
+struct errands *errands_new(struct engine *e);
 /* Begins what is due; about once a second. */
-void summoner_tick(struct summoner *s);
+void errands_tick(struct errands *s);
 /* Interrupts what is going on and waits for it. NULL is fine. */
-void summoner_stop(struct summoner *s);
+void errands_stop(struct errands *s);
 /* Plain CGI: works off what is due. */
-void summon_due(struct engine *e);
+void errands_now(struct engine *e);
 
 reply chat_completions(struct request *req);
 reply models_list(struct request *req);

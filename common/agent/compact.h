@@ -1,5 +1,5 @@
-/* Making a conversation shorter (contract 03 §3.11): when it is time, which of its messages are summed up, what a model
- * is asked for that, and asking it.
+/* Making a conversation shorter (contract 03 §3.11): when it is time, which of its messages are summed up, what a
+ * model is asked for that, and asking it.
  *
  * All but compact_ask is pure. Messages are those of the conversation, without the system message.
  */
@@ -8,6 +8,8 @@
 
 #include "base/config.h"
 #include "llm/llm.h"
+
+enum { COMPACT_MESSAGES_MIN = 6 }; /* fewer are never summed up */
 
 /* The agent's compaction_config, and the settings where it says nothing, or nothing that can be used. */
 struct compact_rules {

@@ -180,7 +180,8 @@ static enum loop_verdict judge(struct loop_guard *g, struct arena *a, const char
             continue;
         g->warned |= 1u << i;
         *note = d->of_streak
-                    ? arena_printf(a, "[System Message] %zu tool calls in a row (now %s) only read; %s", n, name, d->advice)
+                    ? arena_printf(a, "[System Message] %zu tool calls in a row (now %s) only read; %s", n, name,
+                                   d->advice)
                     : arena_printf(a, "[System Message] %s was called %zu times %s", name, n, d->advice);
         verdict = LOOP_WARN;
     }

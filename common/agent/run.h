@@ -102,6 +102,9 @@ struct run {
 
     struct llm_message *messages; /* what the model sees, system first */
     size_t message_count, message_cap;
+    const struct llm_message *context;  /* of a session that was there: messages as they were before the first call */
+    size_t context_count, context_rows; /* with system message and request; stored rows they were made of */
+    size_t setup_rows;       /* of `rows`: the request's */
     size_t setup_count;      /* of them, there before the first call; the request is the last */
     size_t measured_count;   /* of them, counted in last_prompt_tokens; 0 = unknown */
     bool compaction_tried, compacted, overflowed; /* run_compact.c */
@@ -113,7 +116,7 @@ struct run {
 
     struct running *running; /* the row that says `running`, run_record.c */
     int64_t llm_calls, tool_calls;
-    struct loop_guard loops;
+    struct loop_guard *loops; /* NULL before the first tool call */
     const char *tags;        /* of the trace, JSON array text or NULL */
     int64_t last_prompt_tokens;
     double cost;             /* negative = no price known */

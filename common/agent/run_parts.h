@@ -33,7 +33,6 @@ void tools_run(struct run *r, int iteration, const struct llm_answer *answer, st
 void record_message(struct run *r, const struct llm_message *m, const char *thinking);
 struct span *record_span(struct run *r, const char *type, const char *name);
 void record_span_end(struct run *r, struct span *s, const char *status, const char *error);
-double record_cost(struct run *r, const struct llm_usage *u); /* negative: no price known */
 /* run_usage.c: a model's call is over: its usage counts, its span ends. error NULL: it answered. */
 void record_model_call(struct run *r, struct run_result *result, struct span *span, const struct llm_answer *answer,
                        const char *error);

@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 
 #include "agent/run_parts.h"
+#include "agent/session_compact.h"
 #include "agent/text.h"
 #include "base/clock.h"
 #include "base/jsonw.h"
@@ -97,27 +98,6 @@ void record_span_end(struct run *r, struct span *s, const char *status, const ch
     s->duration_ms = clock_mono_ms() - s->duration_ms;
     r->spans = grow(r->arena, r->spans, r->span_count, &r->span_cap, sizeof *r->spans);
     r->spans[r->span_count++] = *s;
-}
-
-/* Price per million tokens of one kind; 0 when the table does not name it. */
-static double part(json_object *price, const char *key, int64_t tokens)
-{
-    return json_num(price, key, 0) * (double)tokens / 1e6;
-}
-
-double record_cost(struct run *r, const struct llm_usage *u)
-{
-    json_object *table = r->engine->config->model_pricing;
-    if (!table)
-        return -1;
-    json_object *price = json_get(table, arena_printf(r->arena, "%s/%s", r->provider.name, r->model));
-    if (!price)
-        price = json_get(table, r->model);
-    if (!price)
-        return -1;
-    return part(price, "input_per_million", u->prompt_tokens) + part(price, "output_per_million", u->completion_tokens) +
-           part(price, "cache_read_per_million", u->cached_tokens) +
-           part(price, "cache_create_per_million", u->cache_creation_tokens);
 }
 
 static struct trace trace_base(struct run *r)
@@ -217,12 +197,17 @@ struct finish {
     struct session_write session;
     struct usage_delta usage;
     struct kept_answer kept;
+    bool compact; /* the session became too long */
 };
 
 static enum db_rc write_session(struct db *db, struct finish *f)
 {
     const struct run *r = f->run;
-    return session_append(db, &f->session, r->rows + r->saved, r->row_count - r->saved);
+    enum db_rc rc = session_append(db, &f->session, r->rows + r->saved, r->row_count - r->saved);
+    if (rc == DB_OK && f->compact && *f->session.id != '\0')
+        rc = session_compact_want(db, f->run, f->session.id,
+                                  f->session.spared ? f->session.spare_key : f->session.key);
+    return rc;
 }
 
 static enum db_rc write_trace(struct db *db, struct finish *f)
@@ -362,6 +347,7 @@ enum db_rc record_finish(struct run *r, struct run_result *result)
     running_skip(r);
     fill_trace(r, f, result);
     fill_usage(r, f, result);
+    f->compact = session_compact_due(r);
     f->session = record_session(r);
     f->session.add_input_tokens = result->usage.prompt_tokens;
     f->session.add_output_tokens = result->usage.completion_tokens;

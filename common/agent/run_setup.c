@@ -251,5 +251,9 @@ bool setup_messages(struct run *r, struct fault *f)
     history_prune(r->arena, r->messages, r->message_count, r->in->agent->context_window);
     r->messages = history_repair(r->arena, r->messages, r->message_count, &r->message_count);
     r->message_cap = r->setup_count = r->message_count;
+    r->context = r->messages;
+    r->context_count = r->new_session ? 0 : r->message_count;
+    r->context_rows = row_count;
+    r->setup_rows = r->row_count;
     return true;
 }

@@ -77,7 +77,9 @@ static enum loop_verdict execute(struct run *r, const struct llm_tool_call *call
     record_span_end(r, span, res.is_error ? "error" : "completed",
                     res.is_error ? text_preview(r->arena, res.text, TOOL_ERROR_PREVIEW) : NULL);
     give_result(r, call, res);
-    return loop_guard_add(&r->loops, r->arena, call->name, tool, call->arguments, res.text, note);
+    if (!r->loops)
+        r->loops = ARENA_NEW(r->arena, struct loop_guard);
+    return loop_guard_add(r->loops, r->arena, call->name, tool, call->arguments, res.text, note);
 }
 
 static bool is_client_tool(struct run *r, const char *name)

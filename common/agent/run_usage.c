@@ -1,4 +1,5 @@
 /* What a call of the model cost: into the run's sums and into its span. */
+#include "agent/cost.h"
 #include "agent/run_parts.h"
 #include "agent/text.h"
 #include "base/jsonw.h"
@@ -43,7 +44,7 @@ void record_model_call(struct run *r, struct run_result *result, struct span *sp
     span->model = r->model;
     span->input_tokens = u->prompt_tokens;
     span->output_tokens = u->completion_tokens;
-    span->cost = record_cost(r, u);
+    span->cost = cost_of(r->arena, r->engine->config, r->provider.name, r->model, u);
     if (span->cost >= 0)
         r->cost = (r->cost > 0 ? r->cost : 0) + span->cost;
     span->finish_reason = error ? NULL : llm_finish_name(answer->finish);

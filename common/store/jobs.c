@@ -32,6 +32,17 @@ enum db_rc job_add(struct db *db, const char *tenant_id, const char *kind, const
     return rc == DB_OK ? db_exec(db, &add, "tttttt", id, tenant_id, kind, entity_id, payload, now_text(now)) : rc;
 }
 
+enum db_rc job_want(struct db *db, const char *tenant_id, const char *kind, const char *entity_id,
+                    const char *payload)
+{
+    SQL(want, "INSERT INTO jobs (id, tenant_id, kind, entity_id, payload, run_at, created_at, updated_at)"
+              " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6 WHERE NOT EXISTS (SELECT 1 FROM jobs"
+              " WHERE tenant_id = ?2 AND kind = ?3 AND entity_id = ?4 AND status IN ('queued', 'running'))");
+    char id[UUID_SIZE], now[TIME_TEXT_SIZE];
+    uuid_new(id);
+    return db_exec(db, &want, "tttttt", id, tenant_id, kind, entity_id, payload, now_text(now));
+}
+
 enum db_rc jobs_due(struct db *db, struct arena *a, const char *kind, const char *now, int64_t limit,
                     void (*each)(void *ctx, const struct job *j), void *ctx)
 {
@@ -80,6 +91,12 @@ enum db_rc job_end(struct db *db, const struct job *j, const char *error)
              " leased_by = NULL, leased_until = NULL, updated_at = ?4" HELD);
     char now[TIME_TEXT_SIZE];
     return changed(db, db_exec(db, &end, "titt", j->id, j->attempts, error, now_text(now)));
+}
+
+enum db_rc job_drop(struct db *db, const struct job *j)
+{
+    SQL(drop, "DELETE FROM jobs" HELD);
+    return changed(db, db_exec(db, &drop, "ti", j->id, j->attempts));
 }
 
 enum db_rc job_return(struct db *db, const struct job *j)

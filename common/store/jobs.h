@@ -26,6 +26,9 @@ struct job {
 /* Now due, instead of the one before of the same tenant, kind and entity, whatever became of that. */
 enum db_rc job_add(struct db *db, const char *tenant_id, const char *kind, const char *entity_id,
                    const char *payload);
+/* The same, unless one of the same tenant, kind and entity waits or is worked off. */
+enum db_rc job_want(struct db *db, const char *tenant_id, const char *kind, const char *entity_id,
+                    const char *payload);
 /* The entity is gone. */
 enum db_rc jobs_forget(struct db *db, const char *tenant_id, const char *kind, const char *entity_id);
 /* Queued jobs whose time has come, and running ones, oldest first. */
@@ -37,6 +40,8 @@ enum db_rc job_claim(struct db *db, const struct job *j, int64_t worker, const c
 enum db_rc job_held(struct db *db, const struct job *j);
 /* The claim's end: done, or failed with a reason. DB_ROW done so, DB_OK: it was not ours any more. */
 enum db_rc job_end(struct db *db, const struct job *j, const char *error);
+/* The claim's end when nobody will ask what became of it: the row goes. Returns as job_end. */
+enum db_rc job_drop(struct db *db, const struct job *j);
 /* Back to the queue as if it had not been claimed. */
 enum db_rc job_return(struct db *db, const struct job *j);
 

@@ -143,6 +143,15 @@ enum db_rc session_update(struct db *db, const char *tenant_id, const char *key,
     return db_exec(db, &update, "tttttt", tenant_id, key, label, model, metadata, now);
 }
 
+enum db_rc session_sum_up(struct db *db, const char *tenant_id, const char *key, const char *id, int64_t from,
+                          int64_t to, const char *summary)
+{
+    SQL(sum_up, "UPDATE sessions SET summary = ?6, context_start = ?5, compaction_count = compaction_count + 1"
+                " WHERE tenant_id = ?1 AND key = ?2 AND id = ?3 AND context_start = ?4");
+    enum db_rc rc = db_exec(db, &sum_up, "tttiit", tenant_id, key, id, from, to, summary);
+    return rc == DB_OK && db_changes(db) > 0 ? DB_ROW : rc;
+}
+
 enum db_rc session_reset(struct db *db, const char *tenant_id, const char *key, const char *now)
 {
     SQL(calls, "DELETE FROM tool_call_index WHERE tenant_id = ?1 AND session_key = ?2");

@@ -76,6 +76,12 @@ struct session_write {
  * dropped. */
 enum db_rc session_append(struct db *db, struct session_write *s, const struct message *messages, size_t n);
 
+/* What was before message number `to` is summed up: the summary takes its place in what the model sees, the messages
+ * stay. DB_ROW done, DB_OK: the session is not that one any more, or was summed up meanwhile (it begins at `from` no
+ * more). */
+enum db_rc session_sum_up(struct db *db, const char *tenant_id, const char *key, const char *id, int64_t from,
+                          int64_t to, const char *summary);
+
 /* Stores these three; whoever calls has merged them. DB_OK also when there is no such session, as below. */
 enum db_rc session_update(struct db *db, const char *tenant_id, const char *key, const char *label, const char *model,
                           const char *metadata, const char *now);

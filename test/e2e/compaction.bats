@@ -3,14 +3,14 @@
 load helper
 
 setup_file() {
-    export CLAWGATE_COMPACT_CALL_MS=700
+    export CLAWGATE_COMPACT_CALL_MS=1200
     upstream_start
     gateway_start
     provider plain ''
     provider full "tool=datetime,loop,delay=5,text=noted,usage=800:1"
     provider roomy "tool=datetime,loop,delay=5,text=noted,usage=800:1"
     provider mute "tool=datetime,loop,delay=5,usage=800:1"
-    provider slow "tool=datetime,loop,delay=1000,text=noted,usage=800:1"
+    provider slow "tool=datetime,loop,delay=1600,text=noted,usage=800:1"
     sqlite3 "$DATABASE" "UPDATE agents SET context_window = 1000 WHERE agent_key IN ('full', 'roomy', 'mute', 'slow');
         UPDATE agents SET compaction_config = '{\"maxHistoryShare\":1}', max_tool_iterations = 6 WHERE agent_key = 'roomy';
         UPDATE agents SET max_tool_iterations = 4 WHERE agent_key = 'slow'"

@@ -72,8 +72,9 @@ static void test_full_is_the_share_of_the_window(void **state)
 static void test_a_call_stays_with_its_results(void **state)
 {
     (void)state;
-    /*                                0          1               2         3         4               5         6 */
-    static const enum llm_role roles[] = {LLM_USER, LLM_ASSISTANT, LLM_TOOL, LLM_TOOL, LLM_ASSISTANT, LLM_TOOL, LLM_USER};
+    /* 0: user, 1: call, 2 and 3: its results, 4: call, 5: its result, 6: user */
+    static const enum llm_role roles[] = {LLM_USER,      LLM_ASSISTANT, LLM_TOOL, LLM_TOOL,
+                                          LLM_ASSISTANT, LLM_TOOL,      LLM_USER};
     struct llm_message m[7];
     for (size_t i = 0; i < 7; i++)
         m[i] = (struct llm_message){.role = roles[i], .text = ""};

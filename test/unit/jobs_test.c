@@ -48,6 +48,37 @@ static void test_added_is_due_once_its_time_has_come(void **state)
     assert_null(seen.first.leased_until);
 }
 
+static void test_wanted_is_added_once(void **state)
+{
+    struct store *s = *state;
+    assert_int_equal(job_want(s->db, TENANT, "k", "e", "{\"a\":1}"), DB_OK);
+    assert_int_equal(job_want(s->db, TENANT, "k", "e", "{\"a\":2}"), DB_OK);
+    struct job j = due(s, FUTURE).first;
+    assert_int_equal(due(s, FUTURE).n, 1);
+    assert_string_equal(j.payload, "{\"a\":1}");
+    assert_int_equal(job_claim(s->db, &j, 7, FUTURE), DB_ROW);
+    j.attempts++;
+    assert_int_equal(job_want(s->db, TENANT, "k", "e", "{}"), DB_OK); /* it is worked off */
+    assert_int_equal(due(s, FUTURE).n, 1);
+    assert_int_equal(job_want(s->db, TENANT2, "k", "e", "{}"), DB_OK);
+    assert_int_equal(job_want(s->db, TENANT, "k", "f", "{}"), DB_OK);
+    assert_int_equal(due(s, FUTURE).n, 3);
+    assert_int_equal(job_end(s->db, &j, "why"), DB_ROW);
+    assert_int_equal(job_want(s->db, TENANT, "k", "e", "{}"), DB_OK); /* what is over is no reason */
+    assert_int_equal(due(s, FUTURE).n, 3);
+}
+
+static void test_dropped_is_gone(void **state)
+{
+    struct store *s = *state;
+    struct job j = claimed(s), lost = j;
+    lost.attempts--;
+    assert_int_equal(job_drop(s->db, &lost), DB_OK); /* another claim's */
+    assert_int_equal(job_drop(s->db, &j), DB_ROW);
+    assert_int_equal(job_drop(s->db, &j), DB_OK);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM jobs"), 0);
+}
+
 static void test_a_new_job_takes_the_place_of_the_old_one(void **state)
 {
     struct store *s = *state;
@@ -110,6 +141,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_added_is_due_once_its_time_has_come, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_wanted_is_added_once, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_dropped_is_gone, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_new_job_takes_the_place_of_the_old_one, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_one_claim_of_two_wins, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_an_end_is_for_the_holder_of_the_claim, store_set_up, store_tear_down),

@@ -141,6 +141,31 @@ static void test_a_write_says_where_it_went(void **state)
     assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM messages"), 0);
 }
 
+static void test_summing_up_moves_the_beginning(void **state)
+{
+    struct store *s = *state;
+    struct message m[] = {text("user", "1"), text("assistant", "2"), text("user", "3"), text("assistant", "4")};
+    assert_int_equal(append(s, (struct session_write){.key = "k", .user_id = "bob"}, m, 4), DB_OK);
+    struct session before = found(s, "k");
+    assert_int_equal(session_sum_up(s->db, TENANT, "k", before.id, 1, 3, "they spoke"), DB_ROW);
+    struct session x = found(s, "k");
+    assert_string_equal(x.summary, "they spoke");
+    assert_int_equal(x.context_start, 3);
+    assert_int_equal(x.compaction_count, 1);
+    assert_int_equal(x.message_count, 4);
+    assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM messages"), 4);
+    assert_string_equal(x.updated_at, before.updated_at); /* the order of use stays */
+    /* Summed up meanwhile, another tenant's, another session by now, none. */
+    assert_int_equal(session_sum_up(s->db, TENANT, "k", before.id, 1, 4, "late"), DB_OK);
+    assert_int_equal(session_sum_up(s->db, TENANT2, "k", before.id, 3, 4, "late"), DB_OK);
+    assert_int_equal(session_sum_up(s->db, TENANT, "none", before.id, 3, 4, "late"), DB_OK);
+    assert_int_equal(db_begin(s->db), DB_OK);
+    assert_int_equal(session_reset(s->db, TENANT, "k", "2026-11-22T10:00:00.000Z"), DB_OK);
+    assert_int_equal(db_commit(s->db), DB_OK);
+    assert_int_equal(session_sum_up(s->db, TENANT, "k", before.id, 1, 4, "late"), DB_OK);
+    assert_string_equal(found(s, "k").summary, "");
+}
+
 static void test_late_writes_of_a_deleted_agent_are_dropped(void **state)
 {
     struct store *s = *state;
@@ -386,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_first_write_makes_the_session, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_write_says_where_it_went, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_summing_up_moves_the_beginning, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_later_writes_add, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_session_belongs_to_its_user, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_late_writes_of_a_deleted_agent_are_dropped, store_set_up,

@@ -1,5 +1,6 @@
-/* Personas are written in the background (contract 02 §9): jobs are looked for once a second, each gets a thread of
- * its own. A plain CGI process works off what is due after its answer. */
+/* Work in the background (store/jobs.h): jobs are looked for once a second, each gets a thread of its own. A plain CGI
+ * process works off what is due after its answer. */
+#include "agent/session_compact.h"
 #include "agent/summon.h"
 #include "base/clock.h"
 #include "base/leavers.h"
@@ -9,17 +10,30 @@
 
 enum { AT_ONCE = 4, CLAIMS_MAX = 3, LOOK_AT = 32, STACK_BYTES = 1 << 20 };
 
-struct summoner {
+/* Each kind has places of its own: none waits for another. */
+static const struct kind {
+    const char *name;
+    int64_t lease_ms;
+    void (*work)(struct engine *e, const struct job *j);
+    void (*give_up)(struct engine *e, const struct job *j); /* it was claimed too often */
+} kinds[] = {
+    {JOB_SUMMON, SUMMON_LEASE_MS, summon_run, summon_give_up},
+    {JOB_COMPACT, COMPACT_LEASE_MS, session_compact, session_compact_give_up},
+};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+struct errands {
     struct engine *engine;
     pthread_mutex_t lock;
     pthread_cond_t over;
-    size_t working;
+    size_t working[KINDS];
     struct leavers left;
 };
 
-struct summoner *summoner_new(struct engine *e)
+struct errands *errands_new(struct engine *e)
 {
-    struct summoner *s = calloc(1, sizeof *s);
+    struct errands *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->engine = e;
@@ -56,17 +70,17 @@ static enum db_rc claim_job(struct db *db, void *arg)
     return rc == DB_ROW ? DB_OK : rc;
 }
 
-/* The next free job, claimed; id NULL when there is none. */
-static struct job take(struct engine *e, struct arena *a)
+/* The next free job of that kind, claimed; id NULL when there is none. */
+static struct job take(struct engine *e, struct arena *a, const struct kind *kind)
 {
     struct claim c = {.engine = e};
     char now[TIME_TEXT_SIZE];
     time_format(clock_ms(), now);
-    time_format(clock_ms() + SUMMON_LEASE_MS, c.until);
+    time_format(clock_ms() + kind->lease_ms, c.until);
     c.now = now;
     struct db *db = engine_db(e);
     if (db)
-        jobs_due(db, a, JOB_SUMMON, now, LOOK_AT, consider, &c);
+        jobs_due(db, a, kind->name, now, LOOK_AT, consider, &c);
     engine_db_done(e, db);
     if (!c.job.id || writer_run(e->writer, e->db, claim_job, &c) != DB_OK || !c.taken)
         return (struct job){.id = NULL};
@@ -74,60 +88,62 @@ static struct job take(struct engine *e, struct arena *a)
     return c.job;
 }
 
-static void work_off(struct engine *e, const struct job *j)
+static void work_off(struct engine *e, const struct kind *kind, const struct job *j)
 {
     if (j->attempts > CLAIMS_MAX)
-        summon_give_up(e, j);
+        kind->give_up(e, j);
     else
-        summon_run(e, j);
+        kind->work(e, j);
 }
 
 /* ---- threads ---- */
 
 struct errand {
-    struct summoner *summoner;
+    struct errands *owner;
+    const struct kind *kind;
     struct arena *arena;
     struct job job;
 };
 
 /* A place that was entered is free again. With the lock held. */
-static void leave(struct summoner *s)
+static void leave(struct errands *s, const struct kind *kind)
 {
-    s->working--;
+    s->working[kind - kinds]--;
     pthread_cond_broadcast(&s->over);
 }
 
 static void *errand_run(void *arg)
 {
     struct errand *errand = arg;
-    struct summoner *s = errand->summoner;
-    work_off(s->engine, &errand->job);
+    struct errands *s = errand->owner;
+    const struct kind *kind = errand->kind;
+    work_off(s->engine, kind, &errand->job);
     arena_free(errand->arena);
     pthread_mutex_lock(&s->lock);
-    leave(s);
+    leave(s, kind);
     struct leavers before = leavers_add(&s->left);
     pthread_mutex_unlock(&s->lock);
     leavers_join(before);
     return NULL;
 }
 
-static bool enter(struct summoner *s)
+static bool enter(struct errands *s, const struct kind *kind)
 {
     pthread_mutex_lock(&s->lock);
-    bool free_place = s->working < AT_ONCE;
-    s->working += free_place;
+    bool free_place = s->working[kind - kinds] < AT_ONCE;
+    s->working[kind - kinds] += free_place;
     pthread_mutex_unlock(&s->lock);
     return free_place;
 }
 
 /* A thread for the next job; false when there is none, or no thread. */
-static bool send_one(struct summoner *s)
+static bool send_one(struct errands *s, const struct kind *kind)
 {
     pthread_attr_t attr;
     pthread_t thread;
     struct arena *a = arena_new();
     struct errand *errand = ARENA_NEW(a, struct errand);
-    *errand = (struct errand){s, a, take(s->engine, a)};
+    *errand = (struct errand){s, kind, a, take(s->engine, a, kind)};
     if (!errand->job.id) {
         arena_free(a);
         return false;
@@ -137,31 +153,46 @@ static bool send_one(struct summoner *s)
     bool sent = pthread_create(&thread, &attr, errand_run, errand) == 0;
     pthread_attr_destroy(&attr);
     if (!sent) {
-        log_event(LOG_ERROR, 5303, "summon.no_thread", LOG_S, "agent_id", errand->job.entity_id, LOG_END);
+        log_event(LOG_ERROR, 5303, "job.no_thread", LOG_S, "kind", kind->name, LOG_S, "entity_id",
+                  errand->job.entity_id, LOG_END);
         arena_free(a); /* the lease brings it back */
     }
     return sent;
 }
 
-void summoner_tick(struct summoner *s)
+static void begin_due(struct errands *s, const struct kind *kind)
 {
-    while (!engine_draining(s->engine) && enter(s)) {
-        if (!send_one(s)) {
+    while (!engine_draining(s->engine) && enter(s, kind)) {
+        if (!send_one(s, kind)) {
             pthread_mutex_lock(&s->lock);
-            leave(s);
+            leave(s, kind);
             pthread_mutex_unlock(&s->lock);
             return;
         }
     }
 }
 
-void summoner_stop(struct summoner *s)
+void errands_tick(struct errands *s)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        begin_due(s, &kinds[i]);
+}
+
+static size_t working(const struct errands *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < KINDS; i++)
+        n += s->working[i];
+    return n;
+}
+
+void errands_stop(struct errands *s)
 {
     if (!s)
         return;
     engine_drain(s->engine, true);
     pthread_mutex_lock(&s->lock);
-    while (s->working)
+    while (working(s) > 0)
         pthread_cond_wait(&s->over, &s->lock);
     pthread_mutex_unlock(&s->lock);
     leavers_join(s->left);
@@ -170,13 +201,15 @@ void summoner_stop(struct summoner *s)
     free(s);
 }
 
-void summon_due(struct engine *e)
+void errands_now(struct engine *e)
 {
-    struct arena *a = arena_new();
-    struct job j = take(e, a);
-    for (int n = 0; j.id && n < LOOK_AT; n++) {
-        work_off(e, &j);
-        j = take(e, a);
+    for (size_t i = 0; i < KINDS; i++) {
+        struct arena *a = arena_new();
+        struct job j = take(e, a, &kinds[i]);
+        for (int n = 0; j.id && n < LOOK_AT; n++) {
+            work_off(e, &kinds[i], &j);
+            j = take(e, a, &kinds[i]);
+        }
+        arena_free(a);
     }
-    arena_free(a);
 }
