@@ -15,6 +15,7 @@ struct loop {
     bool gave_any;        /* text of this iteration was handed on */
     bool gave_before;     /* text of an earlier iteration was */
     int iteration;        /* from 1 */
+    int stored;           /* the one after which messages were stored last */
 };
 
 static void give(struct loop *l)
@@ -214,8 +215,10 @@ static bool iterate(struct loop *l)
         }
         if (outcome.note)
             note(l, outcome.note);
-        if (l->iteration % CHECKPOINT_EVERY == 0)
+        if (l->iteration - l->stored >= CHECKPOINT_EVERY) {
             record_checkpoint(r);
+            l->stored = l->iteration;
+        }
     }
 }
 

@@ -4,12 +4,12 @@
 #include "agent/cost.h"
 #include "agent/history.h"
 #include "agent/provider.h"
-#include "agent/run.h"
+#include "agent/text.h"
 #include "base/clock.h"
-#include "base/jsonw.h"
 #include "base/log.h"
-#include "base/utf8.h"
 #include "store/changes.h"
+#include "store/runs.h"
+#include "store/sessions.h"
 
 enum {
     TOTAL_MS = 120000,
@@ -17,65 +17,8 @@ enum {
     TRIES = 2,
     CHARS_PER_TOKEN = 2,
     CHARS_WITHOUT_WINDOW = 400000,
-    CHARS_PER_ESTIMATED_TOKEN = 3,
+    PREVIEW = 500,
 };
-
-/* ---- at the end of a run ---- */
-
-static int64_t text_bytes(const char *s)
-{
-    return s ? (int64_t)strlen(s) : 0;
-}
-
-static int64_t text_chars(const char *s)
-{
-    return s ? (int64_t)utf8_count(s, strlen(s)) : 0;
-}
-
-/* What the next run of the session will be shown; messages that came with a new session's request are not stored. */
-static int64_t size_left(const struct run *r, int64_t (*size)(const char *s))
-{
-    int64_t sum = 0;
-    for (size_t i = 1; i < r->context_count; i++)
-        sum += size(r->context[i].text);
-    for (size_t i = r->context_count > 0 ? r->setup_rows : 0; i < r->row_count; i++)
-        sum += size(r->rows[i].content) + size(r->rows[i].tool_calls);
-    return sum;
-}
-
-/* There are never more characters than bytes, and these are counted faster. */
-static bool is_full(const struct run *r, const struct compact_rules *rules)
-{
-    int64_t window = r->in->agent->context_window;
-    return compact_is_full(rules, window, size_left(r, text_bytes) / CHARS_PER_ESTIMATED_TOKEN) &&
-           compact_is_full(rules, window, size_left(r, text_chars) / CHARS_PER_ESTIMATED_TOKEN);
-}
-
-bool session_compact_due(const struct run *r)
-{
-    int64_t messages = (int64_t)(r->context_rows + r->row_count);
-    if (messages < COMPACT_MESSAGES_MIN)
-        return false;
-    if (r->compacted || r->overflowed)
-        return true;
-    struct compact_rules rules = compact_rules_of(r->arena, r->engine->config, r->in->agent->compaction_config);
-    return messages > rules.min_messages || is_full(r, &rules) ||
-           (!r->new_session && compact_is_full(&rules, r->in->agent->context_window, r->last_prompt_tokens));
-}
-
-enum db_rc session_compact_want(struct db *db, struct run *r, const char *session_id, const char *session_key)
-{
-    struct buf *payload = buf_new(r->arena, 8192);
-    struct jsonw w;
-    jw_init(&w, payload);
-    jw_obj(&w);
-    jw_kstr(&w, "session_key", session_key);
-    jw_kbool(&w, "overflow", r->overflowed || r->compacted);
-    jw_obj_end(&w);
-    return job_want(db, r->in->tenant_id, JOB_COMPACT, session_id, buf_str(payload));
-}
-
-/* ---- the job ---- */
 
 struct work {
     struct engine *engine;
@@ -91,6 +34,9 @@ struct work {
     size_t row_count;
     const char *summary; /* what was made */
     int64_t to;          /* the session's context begins here then */
+    struct trace trace; /* of the calls, when there were any */
+    struct span spans[TRIES];
+    size_t calls;
     struct usage_delta usage;
     const char *error;
     bool stored;
@@ -139,17 +85,50 @@ static bool run_going_on(struct work *w)
     return false;
 }
 
-static void usage_count(struct work *w, const struct llm_usage *u)
+static const char *now_text(struct work *w)
 {
-    double cost = cost_of(w->arena, w->engine->config, w->provider.name, w->model, u);
-    struct usage_delta *d = &w->usage;
-    d->llm_calls++;
-    d->input_tokens += u->prompt_tokens;
-    d->output_tokens += u->completion_tokens;
-    d->cache_read_tokens += u->cached_tokens;
-    d->cache_create_tokens += u->cache_creation_tokens;
-    d->thinking_tokens += u->reasoning_tokens;
-    d->cost += cost > 0 ? cost : 0;
+    char *t = arena_alloc(w->arena, TIME_TEXT_SIZE);
+    time_format(clock_ms(), t);
+    return t;
+}
+
+static const char *new_id(struct work *w)
+{
+    char *id = arena_alloc(w->arena, UUID_SIZE);
+    uuid_new(id);
+    return id;
+}
+
+/* One call of the model, with its span. */
+static struct llm_answer call(struct work *w, const struct compact_job *job, struct cancel *cancel)
+{
+    struct llm_answer answer;
+    struct span *s = &w->spans[w->calls++];
+    int64_t began = clock_mono_ms();
+    *s = (struct span){.id = new_id(w),
+                       .trace_id = w->trace.id,
+                       .parent_span_id = w->trace.id,
+                       .tenant_id = w->job->tenant_id,
+                       .agent_id = w->agent.id,
+                       .type = "llm_call",
+                       .name = arena_printf(w->arena, "%s/%s compaction", w->provider.name, w->model),
+                       .provider = w->provider.name,
+                       .model = w->model,
+                       .start_time = now_text(w)};
+    w->summary = compact_ask(w->arena, &w->provider, w->model, job, NULL, cancel, &answer, &w->error);
+    s->end_time = now_text(w);
+    s->duration_ms = clock_mono_ms() - began;
+    s->status = w->summary ? "completed" : "error";
+    s->error = w->summary ? NULL : w->error;
+    s->finish_reason = w->summary ? llm_finish_name(answer.finish) : NULL;
+    s->output_preview = text_preview(w->arena, answer.text ? answer.text : "", PREVIEW);
+    s->input_tokens = answer.usage.prompt_tokens;
+    s->output_tokens = answer.usage.completion_tokens;
+    s->cost = cost_of(w->arena, w->engine->config, w->provider.name, w->model, &answer.usage);
+    w->usage.cache_read_tokens += answer.usage.cached_tokens;
+    w->usage.cache_create_tokens += answer.usage.cache_creation_tokens;
+    w->usage.thinking_tokens += answer.usage.reasoning_tokens;
+    return answer;
 }
 
 enum asked { ASKED_OK, ASKED_FAILED, ASKED_STOPPING };
@@ -168,10 +147,7 @@ static enum asked ask(struct work *w, struct compact_job *job)
     cancel_init(&cancel, clock_mono_ms() + TOTAL_MS);
     bool added = engine_add(w->engine, &live), overflow = added;
     for (int i = 0; i < TRIES && !w->summary && overflow; i++, job->max_chars /= 4) {
-        struct llm_answer answer;
-        w->summary = compact_ask(w->arena, &w->provider, w->model, job, NULL, &cancel, &answer, &w->error);
-        usage_count(w, &answer.usage);
-        overflow = answer.context_overflow;
+        overflow = call(w, job, &cancel).context_overflow;
     }
     if (added)
         engine_remove(w->engine, &live);
@@ -222,18 +198,63 @@ static enum db_rc audit(struct work *w, struct db *db)
     return activity_add(db, &a);
 }
 
-static void usage_name(struct work *w)
+/* What was spent is seen as what runs spend: a trace of its own, counted in its session and its hour. */
+static void account(struct work *w)
 {
-    char *hour = arena_alloc(w->arena, TIME_TEXT_SIZE);
-    time_format(clock_ms(), hour);
+    struct trace *t = &w->trace;
+    const struct span *first = &w->spans[0], *last = &w->spans[w->calls - 1];
+    t->tenant_id = w->job->tenant_id;
+    t->run_id = t->id;
+    t->session_key = w->key;
+    t->user_id = w->session.user_id;
+    t->channel = w->session.channel;
+    t->agent_id = w->agent.id;
+    t->agent_key = w->agent.agent_key;
+    t->name = arena_printf(w->arena, "compaction %s", w->agent.agent_key);
+    t->tags = "[\"compaction\"]";
+    t->status = last->status;
+    t->error = last->error;
+    t->output_preview = last->output_preview;
+    t->model = w->model;
+    t->provider = w->provider.name;
+    t->start_time = first->start_time;
+    t->end_time = last->end_time;
+    t->llm_call_count = (int64_t)w->calls;
+    t->span_count = t->llm_call_count + 1;
+    for (size_t i = 0; i < w->calls; i++) {
+        t->duration_ms += w->spans[i].duration_ms;
+        t->input_tokens += w->spans[i].input_tokens;
+        t->output_tokens += w->spans[i].output_tokens;
+        t->cost += w->spans[i].cost > 0 ? w->spans[i].cost : 0;
+    }
+    char *hour = arena_strdup(w->arena, t->start_time);
     memcpy(hour + 13, ":00:00.000Z", 12);
-    w->usage.tenant_id = w->job->tenant_id;
-    w->usage.bucket_hour = hour;
-    w->usage.agent_id = w->agent.id;
-    w->usage.user_id = w->session.user_id;
-    w->usage.channel = w->session.channel;
-    w->usage.provider = w->provider.name;
-    w->usage.model = w->model;
+    struct usage_delta *u = &w->usage;
+    u->tenant_id = t->tenant_id;
+    u->bucket_hour = hour;
+    u->agent_id = t->agent_id;
+    u->user_id = t->user_id;
+    u->channel = t->channel;
+    u->provider = t->provider;
+    u->model = t->model;
+    u->requests = 1;
+    u->errors = w->summary == NULL;
+    u->llm_calls = t->llm_call_count;
+    u->input_tokens = t->input_tokens;
+    u->output_tokens = t->output_tokens;
+    u->duration_ms = t->duration_ms;
+    u->cost = t->cost;
+}
+
+static enum db_rc account_store(struct work *w, struct db *db)
+{
+    const struct trace *t = &w->trace;
+    enum db_rc rc = session_spend(db, t->tenant_id, t->session_key, t->input_tokens, t->output_tokens);
+    if (rc == DB_OK)
+        rc = trace_finish(db, t);
+    for (size_t i = 0; rc == DB_OK && i < w->calls; i++)
+        rc = span_insert(db, &w->spans[i]);
+    return rc == DB_OK ? usage_add(db, &w->usage) : rc;
 }
 
 static enum db_rc end_job(struct db *db, void *arg)
@@ -250,7 +271,7 @@ static enum db_rc end_job(struct db *db, void *arg)
         w->stored = true;
         rc = audit(w, db);
     }
-    return rc == DB_OK && w->usage.llm_calls > 0 ? usage_add(db, &w->usage) : rc;
+    return rc == DB_OK && w->calls > 0 ? account_store(w, db) : rc;
 }
 
 static enum db_rc return_job(struct db *db, void *arg)
@@ -260,7 +281,8 @@ static enum db_rc return_job(struct db *db, void *arg)
 
 static void finish(struct work *w)
 {
-    usage_name(w);
+    if (w->calls > 0)
+        account(w);
     if (w->error && !w->summary)
         log_event(LOG_WARN, 5311, "session.compaction_failed", LOG_S, "session_key", w->key, LOG_S, "reason", w->error,
                   LOG_END);
@@ -280,6 +302,7 @@ static struct work *work_new(struct engine *e, struct arena *a, const struct job
     w->arena = a;
     w->job = j;
     w->key = key ? key : "";
+    w->trace.id = new_id(w);
     w->overflow = json_flag(payload, "overflow", false);
     return w;
 }

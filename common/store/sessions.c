@@ -152,6 +152,14 @@ enum db_rc session_sum_up(struct db *db, const char *tenant_id, const char *key,
     return rc == DB_OK && db_changes(db) > 0 ? DB_ROW : rc;
 }
 
+enum db_rc session_spend(struct db *db, const char *tenant_id, const char *key, int64_t input_tokens,
+                         int64_t output_tokens)
+{
+    SQL(spend, "UPDATE sessions SET input_tokens = input_tokens + ?3, output_tokens = output_tokens + ?4"
+               " WHERE tenant_id = ?1 AND key = ?2");
+    return db_exec(db, &spend, "ttii", tenant_id, key, input_tokens, output_tokens);
+}
+
 enum db_rc session_reset(struct db *db, const char *tenant_id, const char *key, const char *now)
 {
     SQL(calls, "DELETE FROM tool_call_index WHERE tenant_id = ?1 AND session_key = ?2");

@@ -82,6 +82,10 @@ enum db_rc session_append(struct db *db, struct session_write *s, const struct m
 enum db_rc session_sum_up(struct db *db, const char *tenant_id, const char *key, const char *id, int64_t from,
                           int64_t to, const char *summary);
 
+/* Tokens spent for it that were no run's. */
+enum db_rc session_spend(struct db *db, const char *tenant_id, const char *key, int64_t input_tokens,
+                         int64_t output_tokens);
+
 /* Stores these three; whoever calls has merged them. DB_OK also when there is no such session, as below. */
 enum db_rc session_update(struct db *db, const char *tenant_id, const char *key, const char *label, const char *model,
                           const char *metadata, const char *now);

@@ -105,10 +105,15 @@ no_jobs() {
 @test "03 §3.11, §3.13: its tokens and their price are counted, and it is audited" {
     talk counted short 4
     wait_until 5 compactions_are 1
-    assert_equal "$(column input_tokens)" 40 # of its runs
-    assert_equal "$(sql "SELECT SUM(llm_calls) - SUM(requests), SUM(input_tokens) - 10 * SUM(llm_calls), SUM(cost) - SUM(input_tokens)
-        FROM usage_hourly WHERE model = 'model-of-short'" | tr -d ' ')" "$(sql "SELECT SUM(compaction_count) FROM sessions s
-        JOIN agents a ON a.id = s.agent_id WHERE agent_key = 'short'")|0|0.0"
+    assert_equal "$(column "input_tokens, output_tokens")" "50|5" # of its runs, and this
+    assert_equal "$(sql "SELECT status, tags, llm_call_count, total_input_tokens, total_cost, output_preview, input_preview IS NULL
+        FROM traces WHERE session_key = '$name' AND name = 'compaction short'")" \
+        'completed|["compaction"]|1|10|10.0|Hello from upstream.|1'
+    assert_equal "$(sql "SELECT p.name, p.status, p.input_tokens, p.total_cost FROM spans p JOIN traces t ON t.id = p.trace_id
+        WHERE t.session_key = '$name' AND t.name = 'compaction short'")" "short/model-of-short compaction|completed|10|10.0"
+    # Usage is what the traces say.
+    assert_equal "$(sql "SELECT SUM(requests), SUM(llm_calls), SUM(input_tokens), SUM(cost) FROM usage_hourly WHERE model = 'model-of-short'")" \
+        "$(sql "SELECT COUNT(*), SUM(llm_call_count), SUM(total_input_tokens), SUM(total_cost) FROM traces WHERE model = 'model-of-short'")"
     assert_equal "$(sql "SELECT actor_type, actor_id, entity_type FROM activity_logs WHERE action = 'session.compacted' AND entity_id = '$name'")" \
         "system|system|session"
 }

@@ -155,6 +155,10 @@ static void test_summing_up_moves_the_beginning(void **state)
     assert_int_equal(x.message_count, 4);
     assert_int_equal(store_int(s->db, "SELECT COUNT(*) FROM messages"), 4);
     assert_string_equal(x.updated_at, before.updated_at); /* the order of use stays */
+    assert_int_equal(session_spend(s->db, TENANT, "k", 7, 2), DB_OK);
+    assert_int_equal(session_spend(s->db, TENANT2, "k", 7, 2), DB_OK);
+    assert_int_equal(found(s, "k").input_tokens, 7);
+    assert_int_equal(found(s, "k").output_tokens, 2);
     /* Summed up meanwhile, another tenant's, another session by now, none. */
     assert_int_equal(session_sum_up(s->db, TENANT, "k", before.id, 1, 4, "late"), DB_OK);
     assert_int_equal(session_sum_up(s->db, TENANT2, "k", before.id, 3, 4, "late"), DB_OK);
