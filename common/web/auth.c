@@ -293,7 +293,7 @@ static bool tenant_resolve(struct request *req, struct db *db, const struct api_
     const struct principal *who = &req->who;
     if (who->credential == CRED_API_KEY && !who->system_level_key)
         return tenant_of_key(req, db, key, f);
-    const char *named = req_header(req, "X-GoClaw-Tenant-Id");
+    const char *named = (req->route->flags & ROUTE_ANY_TENANT) == 0 ? req_header(req, "X-GoClaw-Tenant-Id") : NULL;
     if (named == NULL || who->credential == CRED_DEV_MODE) {
         tenant_set(req, MASTER_TENANT_ID, "master");
         return true;

@@ -42,6 +42,7 @@ enum route_flags {
     ROUTE_RAW_BODY = 8,   /* the handler reads the stream itself */
     ROUTE_LATE_BODY = 16, /* the handler calls req_body_read once it found its row (01 §0, steps 9 to 12) */
     ROUTE_METRICS = 32,   /* public when gateway.metrics_public says so */
+    ROUTE_ANY_TENANT = 64, /* the path names the tenant: X-GoClaw-Tenant-Id plays no part (01 §13) */
 };
 
 enum { BODY_DEFAULT = 0 };      /* 1 MiB */

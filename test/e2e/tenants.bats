@@ -185,6 +185,30 @@ status_set() {
     done
 }
 
+@test "01 §13: the tenant header plays no part: whatever it names, the path alone says which tenant is meant" {
+    create 'name: "Acme"'
+    status_set "$tenant" suspended
+    for named in acme "$NOWHERE" no-such master; do
+        extra=("X-GoClaw-Tenant-Id: $named")
+        for path in $TENANTS "$tenant" "$tenant/users"; do
+            api GET "$path"
+            assert_status 200
+        done
+        api POST "$tenant/users" '{"user_id":"ann"}'
+        assert_status 201
+        api DELETE "$tenant/users/ann"
+        assert_status 200
+        status_set "$tenant" active
+        status_set "$tenant" suspended
+    done
+    assert_equal "$(sql "SELECT group_concat(DISTINCT tenant_id) FROM activity_logs WHERE entity_id = '$id'")" "$MASTER"
+    extra=("X-GoClaw-Tenant-Id: acme")
+    status_set "$tenant" archived
+    api DELETE "$tenant"
+    assert_status 200
+    assert_equal "$(sql "SELECT tenant_id FROM activity_logs WHERE entity_id = '$id' AND action = 'tenant.deleted'")" "$MASTER"
+}
+
 @test "01 §5.1, §13: the master tenant stays: neither deleted nor put to rest" {
     for path in $TENANTS/master $TENANTS/$MASTER; do
         api DELETE "$path"
