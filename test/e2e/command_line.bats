@@ -1,0 +1,59 @@
+# What the clawgate script sends and refuses: `clawgate api` reaches the gateway of its home and nothing else.
+
+load helper
+
+setup_file() {
+    gateway_start '{"gateway": {"token": "a \"quoted\" \\ token"}}'
+}
+
+teardown_file() {
+    gateway_stop
+}
+
+@test "api: the token arrives as it is, quotes and backslashes too" {
+    run clawgate api GET /v1/tenants
+    assert_success
+    jq_eq '[.tenants[].slug]' '["master"]' "$output"
+}
+
+@test "api: neither a proxy nor the user's own settings of curl come between" {
+    echo 'url = "http://127.0.0.1:9/"' >"$BATS_TEST_TMPDIR/.curlrc"
+    HOME=$BATS_TEST_TMPDIR http_proxy=http://127.0.0.1:9 ALL_PROXY=http://127.0.0.1:9 run clawgate api GET /health
+    assert_success
+    assert_output '{"status":"ok"}'
+}
+
+@test "api: the path is sent as it is written, once" {
+    run clawgate api GET '/v1/sessions/{a,b}'
+    jq_eq '.error.message' '"session not found: {a,b}"' "$output"
+    run clawgate api GET '/v1/sessions/[1-3]'
+    jq_eq '.error.message' '"session not found: [1-3]"' "$output"
+    run clawgate api GET /v1/x/../tenants
+    jq_eq '.error.code' '"INVALID_REQUEST"' "$output"
+}
+
+@test "api: a path cannot lead to another host" {
+    for path in v1/tenants @127.0.0.1:9/ .example.org/ ''; do
+        run clawgate api GET "$path"
+        assert_failure
+        assert_output --partial "begins with a slash"
+    done
+}
+
+@test "api: a body is sent, never a file of its name" {
+    echo '{"name":"from-a-file"}' >"$BATS_TEST_TMPDIR/body"
+    run clawgate api POST /v1/tenants "@$BATS_TEST_TMPDIR/body"
+    jq_eq '.error.code' '"INVALID_REQUEST"' "$output"
+    run clawgate api POST /v1/tenants '{"name":"two
+lines"}'
+    jq_eq '.error.code' '"INVALID_REQUEST"' "$output"
+    run clawgate api POST /v1/tenants '{"name": "Given",
+        "settings": {}}'
+    jq_eq '.slug' '"given"' "$output"
+}
+
+@test "api: HEAD prints the head and ends" {
+    run timeout 5 "$ROOT/tools/clawgate" api HEAD /health --home "$GATEWAY_HOME"
+    assert_success
+    assert_output --partial 'HTTP/1.1 200 OK'
+}
