@@ -222,33 +222,6 @@ static const char *tenant_of(struct admin *ad)
     return tenant_named(ad, NULL);
 }
 
-/* "read,operator.write" to a JSON array; short names get their prefix. NULL names the unknown one. */
-static const char *scopes_json(struct admin *ad)
-{
-    static const char *const known[] = {"operator.admin", "operator.write", "operator.approvals", "operator.pairing",
-                                        "operator.read"};
-    struct buf *b = buf_new(ad->a, 4096);
-    struct jsonw w;
-    jw_init(&w, b);
-    jw_arr(&w);
-    for (const char *s = ad->o.scopes; *s;) {
-        size_t n = strcspn(s, ", ");
-        const char *one = arena_strndup(ad->a, s, n), *match = NULL;
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-            if (strcmp(one, known[i]) == 0 || strcmp(one, known[i] + strlen("operator.")) == 0)
-                match = known[i];
-        if (n && !match) {
-            fail("unknown scope %s", one);
-            return NULL;
-        }
-        if (n)
-            jw_str(&w, match);
-        s += n + (s[n] != '\0');
-    }
-    jw_arr_end(&w);
-    return buf_str(b);
-}
-
 struct key_args {
     struct admin *ad;
     const char *scopes, *tenant_id, *expires_at, *id;
@@ -265,6 +238,7 @@ static enum db_rc key_job(struct db *db, void *arg)
 static int cmd_key_create(struct admin *ad)
 {
     struct key_args k = {.ad = ad};
+    const char *unknown;
     char expires[TIME_TEXT_SIZE];
     if (!ad->o.name || !ad->o.scopes)
         return fail("key create needs --name and --scopes (admin, write, read, approvals, pairing)");
@@ -272,10 +246,12 @@ static int cmd_key_create(struct admin *ad)
         return fail("--name must have 1 to 100 characters");
     if (ad->o.owner && !utf8_user_id_valid(ad->o.owner, strlen(ad->o.owner)))
         return fail("--owner is no valid user id");
-    k.scopes = scopes_json(ad);
+    k.scopes = key_scopes(ad->a, ad->o.scopes, &unknown);
+    if (!k.scopes)
+        return unknown ? fail("unknown scope %s", unknown) : fail("--scopes names none");
     bool system_level = ad->o.tenant && strcmp(ad->o.tenant, "-") == 0;
     k.tenant_id = system_level ? NULL : tenant_of(ad);
-    if (!k.scopes || (!k.tenant_id && !system_level))
+    if (!k.tenant_id && !system_level)
         return 1;
     if (ad->o.expires_in) {
         char *end;
@@ -302,9 +278,13 @@ static int cmd_key_revoke(struct admin *ad)
     struct api_key key;
     char hash[SHA256_HEX_SIZE];
     const char *what = ad->o.positional;
+    bool revoked;
     if (!what)
         return fail("key revoke needs the key or its id");
-    if (!uuid_parse(what, id)) {
+    if (uuid_parse(what, id)) {
+        if (key_look(ad->db, id, NULL, &revoked) != DB_ROW)
+            return fail("there is no such key");
+    } else {
         sha256_hex(what, strlen(what), hash);
         if (key_find(ad->db, ad->a, hash, &key) != DB_ROW)
             return fail("no such live key");
@@ -448,6 +428,8 @@ static int cmd_agent_create(struct admin *ad)
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
         if (strcmp(key, reserved[i]) == 0)
             return fail("%s is reserved", key);
+    if (ad->o.user && !utf8_user_id_valid(ad->o.user, strlen(ad->o.user)))
+        return fail("--user is no valid user id");
     p.agent = (struct agent){.tenant_id = p.tenant_id,
                              .agent_key = key,
                              .display_name = ad->o.display_name ? ad->o.display_name : "",

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/id.h"
+#include "base/jsonw.h"
 
 enum { TOUCH_EVERY_MS = 60 * 1000 };
 
@@ -50,6 +51,50 @@ enum db_rc key_touch(struct db *db, const char *id)
     time_format(ms - TOUCH_EVERY_MS, recent);
     return db_exec(db, &touch, "ttt", id, now, recent);
 }
+
+/* ---- scopes ---- */
+
+static const char *const scope_names[] = {"operator.admin", "operator.write", "operator.approvals", "operator.pairing",
+                                          "operator.read"};
+enum { SCOPES = sizeof scope_names / sizeof *scope_names };
+
+/* Which of them the word is, with or without its prefix; SCOPES = none. */
+static size_t scope_number(const char *word)
+{
+    size_t i = 0;
+    while (i < SCOPES && strcmp(word, scope_names[i]) != 0 && strcmp(word, scope_names[i] + strlen("operator.")) != 0)
+        i++;
+    return i;
+}
+
+const char *key_scopes(struct arena *a, const char *words, const char **unknown)
+{
+    bool taken[SCOPES] = {false};
+    struct buf *b = buf_new(a, 4096);
+    struct jsonw w;
+    size_t count = 0;
+    *unknown = NULL;
+    jw_init(&w, b);
+    jw_arr(&w);
+    for (size_t n; *words != '\0'; words += n + (words[n] != '\0')) {
+        n = strcspn(words, ", ");
+        const char *word = arena_strndup(a, words, n);
+        size_t i = n > 0 ? scope_number(word) : SCOPES;
+        if (n > 0 && i == SCOPES) {
+            *unknown = word;
+            return NULL;
+        }
+        if (n == 0 || taken[i])
+            continue;
+        jw_str(&w, scope_names[i]);
+        taken[i] = true;
+        count++;
+    }
+    jw_arr_end(&w);
+    return count > 0 ? buf_str(b) : NULL;
+}
+
+/* ---- a new key ---- */
 
 static const char key_prefix[] = "goclaw_";
 

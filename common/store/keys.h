@@ -21,6 +21,9 @@ enum db_rc key_find(struct db *db, struct arena *a, const char *hash, struct api
 bool key_has_expired(const struct api_key *key);
 /* Notes the use; at most once a minute per key (the caller looks at last_used_at). */
 enum db_rc key_touch(struct db *db, const char *id);
+/* Scopes as people write them ("read,operator.write") as the JSON array a key keeps: with their prefix, each once. NULL
+ * when none is named, or one that is unknown: *unknown is that one, else NULL. */
+const char *key_scopes(struct arena *a, const char *words, const char **unknown);
 /* Creates a key. text gets the 39 characters, shown once. scopes: JSON array text. expires_at may be NULL. */
 enum { API_KEY_SIZE = 40, API_KEY_PREFIX_SIZE = 9, API_KEY_HASH_SIZE = 65 };
 struct api_key_text {

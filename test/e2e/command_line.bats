@@ -1,4 +1,5 @@
-# What the clawgate script sends and refuses: `clawgate api` reaches the gateway of its home and nothing else.
+# What the clawgate script sends and refuses: `clawgate api` reaches the gateway of its home and nothing else, and
+# commands that change something say so only when they did.
 
 load helper
 
@@ -8,6 +9,10 @@ setup_file() {
 
 teardown_file() {
     gateway_stop
+}
+
+key_create() {
+    clawgate key create --name k "$@"
 }
 
 @test "api: the token arrives as it is, quotes and backslashes too" {
@@ -56,4 +61,38 @@ lines"}'
     run timeout 5 "$ROOT/tools/clawgate" api HEAD /health --home "$GATEWAY_HOME"
     assert_success
     assert_output --partial 'HTTP/1.1 200 OK'
+}
+
+@test "key create: a key has at least one scope, each of them once" {
+    for scopes in '' ',' ' ' read,nothing; do
+        run key_create --scopes "$scopes"
+        assert_failure
+    done
+    key_create --scopes read,write,operator.read
+    assert_equal "$(sql 'SELECT group_concat(scopes) FROM api_keys')" '["operator.read","operator.write"]'
+}
+
+@test "key revoke: revoked is said of keys that are there, and of no others" {
+    local key id
+    run clawgate key revoke 0193a5b0-7000-7000-8000-0000000000ff
+    assert_failure
+    assert_output --partial 'no such key'
+    key=$(key_create --scopes write)
+    id=$(sql "SELECT id FROM api_keys ORDER BY created_at DESC LIMIT 1")
+    for what in "${id^^}" "$id"; do
+        run clawgate key revoke "$what"
+        assert_success
+        assert_output "revoked $id"
+    done
+    run clawgate key revoke "$key"
+    assert_failure
+}
+
+@test "agent create: the owner is a user id" {
+    for user in '' "$(printf 'x%.0s' {1..256})" $'a\tb'; do
+        run clawgate agent create mine --user "$user"
+        assert_failure
+    done
+    run clawgate agent create mine --user ann
+    assert_success
 }
