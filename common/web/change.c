@@ -147,17 +147,27 @@ static enum db_rc job(struct db *db, void *arg)
 
 /* ---- answers ---- */
 
+struct keeping {
+    struct change *change;
+    const char *text;
+    int status;
+};
+
+/* Unless somebody came with the same key meanwhile: his answer stays, and is everybody's. */
 static enum db_rc keep_fault_job(struct db *db, void *arg)
 {
-    struct change *c = arg;
-    return kept_put(c, db, fault_info(c->fault.kind)->status, c->replay);
+    struct keeping *k = arg;
+    enum db_rc rc = kept_find(k->change, db);
+    if (rc != DB_OK)
+        return rc == DB_ROW ? DB_OK : rc;
+    return kept_put(k->change, db, k->status, k->text);
 }
 
 /* An answer of the request itself (400, 404, 409) is kept; 401, 403, 412, 429 and 5xx are not. */
 static void fault_keep(struct change *c)
 {
-    int status = fault_info(c->fault.kind)->status;
-    bool keep = c->key != NULL && (status == 400 || status == 404 || status == 409) &&
+    struct keeping k = {.change = c, .status = fault_info(c->fault.kind)->status};
+    bool keep = c->key != NULL && (k.status == 400 || k.status == 404 || k.status == 409) &&
                 c->fault.message != MSG_idempotency_conflict;
     if (!keep)
         return;
@@ -165,22 +175,22 @@ static void fault_keep(struct change *c)
     struct jsonw w;
     jw_init(&w, b);
     fault_write(&w, &c->fault, c->req->locale);
-    c->replay = b->failed ? NULL : buf_str(b);
+    k.text = b->failed ? NULL : buf_str(b);
     struct db *db = req_db(c->req);
-    if (c->replay != NULL && db != NULL)
-        writer_run(c->req->gw->writer, db, keep_fault_job, c);
+    if (k.text != NULL && db != NULL)
+        writer_run(c->req->gw->writer, db, keep_fault_job, &k);
     req_db_done(c->req, db);
-}
-
-static reply refuse(struct change *c)
-{
-    fault_keep(c);
-    return reply_fault(c->req, &c->fault);
 }
 
 static reply replay(struct change *c)
 {
     return reply_bytes(c->req, (int)c->replay_status, "application/json", c->replay, strlen(c->replay));
+}
+
+static reply refuse(struct change *c)
+{
+    fault_keep(c);
+    return c->replay != NULL ? replay(c) : reply_fault(c->req, &c->fault);
 }
 
 /* Before anything is judged: has this key been answered? false when the request is over. */

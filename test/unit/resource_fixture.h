@@ -15,12 +15,15 @@
 static struct gateway gw;
 static int after_writes;
 static bool after_fails;
+static const char *meanwhile; /* what somebody else commits while a body is judged; NULL = nothing */
 
 /* ---- a resource with every kind of field ---- */
 
 static bool even_only(struct edit *e, const struct field *f, struct db_value *v, json_object *in)
 {
     (void)in;
+    if (meanwhile != NULL)
+        store_sql(e->req->gw->db, meanwhile);
     return v->n % 2 == 0 || edit_refuse(e, FAULT_INVALID, MSG_must_be, f->name, f->name, "even");
 }
 

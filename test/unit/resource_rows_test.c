@@ -114,6 +114,19 @@ static void idempotency(void **state)
     refused(400, "INVALID_REQUEST", "Idempotency-Key", "255");
 }
 
+/* Two at once with one key and different bodies: the refusal of the second does not take the first one's place. */
+static void a_refusal_leaves_the_answer_of_another_alone(void **state)
+{
+    (void)state;
+    meanwhile = "INSERT INTO kept_answers (scope, key, body_hash, state, status, answer, created_at)"
+                " VALUES ('" TENANT "|gateway||POST /things', 'key:k', 'of another', 'done', 201, '{}',"
+                " strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))";
+    call("POST", "/things", "{\"name\":\"a\",\"size\":3}", .idempotency = "k");
+    meanwhile = NULL;
+    refused(409, "ALREADY_EXISTS", "Idempotency-Key", "another request body");
+    assert_string_equal(store_text(store, "SELECT body_hash || status FROM kept_answers"), "of another201");
+}
+
 static void small_lists(void **state)
 {
     (void)state;
@@ -303,6 +316,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(rows_and_tenants), T(audit_and_rollback), T(updated_at_moves_whatever_the_clock_says), T(idempotency),
+        T(a_refusal_leaves_the_answer_of_another_alone),
         T(small_lists), T(paged_lists), T(whose_rows), T(rows_of_a_parent), T(failures_leave_nothing),
         T(through_the_writer),
     };
