@@ -15,7 +15,7 @@ static const struct field server_fields[] = {
      .doc = "How the gateway speaks to the server"},
     {.name = "command", .kind = FIELD_TEXT, .flags = FIELD_OMIT | FIELD_BYTES | FIELD_TRIM, .max = 4096,
      .doc = "stdio: the program, or a whole command line, which is taken apart"},
-    {.name = "args", .kind = FIELD_TEXTS, .max = 64, .item_max = 4096, .doc = "stdio: arguments of the program"},
+    {.name = "args", .kind = FIELD_TEXTS, .max = MCP_ARGS_MAX, .item_max = 4096, .doc = "stdio: arguments of the program"},
     {.name = "url", .kind = FIELD_TEXT, .flags = FIELD_BYTES | FIELD_TRIM, .max = 2048,
      .doc = "sse and streamable-http: where the server is"},
     {.name = "headers", .kind = FIELD_SECRET_MAP, .max = 64, .item_max = 32768, .check = mcp_headers_check,

@@ -144,12 +144,19 @@ static bool line_take_apart(struct edit *e)
     json_object *words = line_split(e->req->arena, command);
     if (words == NULL || json_object_array_length(words) == 0)
         return refuse(e, "command", "a command whose quotes are closed");
+    if (json_object_array_length(words) > 1 + MCP_ARGS_MAX)
+        return edit_refuse(e, FAULT_INVALID, MSG_too_many, "args", "args",
+                           arena_printf(e->req->arena, "%d", MCP_ARGS_MAX));
     const char *program = json_object_get_string(json_object_array_get_idx(words, 0));
     edit_set_text(e, "command", arena_strdup(e->req->arena, program)); /* words lets go of it */
     json_object_array_del_idx(words, 0, 1);
     edit_set_json(e, "args", words);
     return true;
 }
+
+#define NODE_FLAGS "--eval --print --require --import"
+#define NODE_TAKES "--title --conditions --input-type --env-file --loader --experimental-loader --icu-data-dir"
+#define NPM_TAKES "--package --workspace --prefix --cache --userconfig --loglevel"
 
 /* Programs that run servers, and their flags that run code given on the command line. */
 static const struct runtime {
@@ -159,13 +166,16 @@ static const struct runtime {
     const char *takes;   /* letters and … */
     const char *takes_long; /* … long forms whose value is the next argument */
     const char *ends;    /* letters that name the program: what follows belongs to it */
+    const char *words;   /* that stand before the program and its flags */
 } runtimes[] = {
-    {"node bun deno", "--eval --print --require --import", "epr", "C",
-     "--title --conditions --input-type --env-file --loader --experimental-loader --icu-data-dir", ""},
-    {"npx npm", "--call", "c", "pw", "--package --workspace --prefix --cache --userconfig --loglevel", ""},
-    {"python python2 python3", "", "c", "WXQ", "--check-hash-based-pycs", "m"},
-    {"ruby php", "", "er", "IEKCdcz", "", "f"},
-    {"go cargo java dotnet uvx uv pipx", "", "", "", "", ""},
+    {"node", NODE_FLAGS, "epr", "C", NODE_TAKES, "", ""},
+    {"bun", NODE_FLAGS, "epr", "C", NODE_TAKES, "", "run x"},
+    {"deno", NODE_FLAGS, "epr", "C", NODE_TAKES, "", "repl"},
+    {"npx", "--call", "c", "pw", NPM_TAKES, "", ""},
+    {"npm", "--call", "c", "pw", NPM_TAKES, "", "exec x"},
+    {"python python2 python3", "", "c", "WXQ", "--check-hash-based-pycs", "m", ""},
+    {"ruby php", "", "er", "IEKCdcz", "", "f", ""},
+    {"go cargo java dotnet uvx uv pipx", "", "", "", "", "", ""},
 };
 
 static const char *base_name(const char *path)
@@ -202,6 +212,8 @@ static enum judged arg_judge(const struct runtime *r, const char *program, const
 {
     if (strcmp(program, "deno") == 0 && strcmp(arg, "eval") == 0)
         return RUNS_CODE;
+    if (one_of(arg, strlen(arg), r->words))
+        return HARMLESS;
     if (arg[0] != '-' || arg[1] == '\0' || strcmp(arg, "--") == 0)
         return PROGRAM_NAMED;
     if (arg[1] != '-')

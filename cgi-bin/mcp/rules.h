@@ -4,6 +4,8 @@
 
 #include "web/resource.h"
 
+enum { MCP_ARGS_MAX = 64 };
+
 /* Checks of single fields. */
 bool mcp_headers_check(struct edit *e, const struct field *f, struct db_value *v, json_object *in);
 bool mcp_env_check(struct edit *e, const struct field *f, struct db_value *v, json_object *in);

@@ -161,16 +161,22 @@ refuses() {
     refuses 'transport: "stdio"' command
     refuses 'transport: "stdio", command: ""' command
     for value in '"node","-e"' '"node","--no-warnings","--eval=x"' '"node","-pe"' '"deno","eval"' '"npx","-c"' \
+        '"npm","exec","-c"' '"npm","--prefix","/a","x","--call=x"' '"bun","run","-e"' '"deno","repl","--eval"' \
         '"python3","-c"' '"python3","-Bc"' '"python3","-W","ignore","-c"' '"ruby","-rx"' '"/usr/bin/php","-r"'; do
         refuses "transport: \"stdio\", command: ([$value][0]), args: ([$value, \"x\"][1:])" args
     done
-    for value in '"node","server.js","-e"' '"npx","-y","pkg","-c"' '"python3","-m","pkg","-c"' '"uvx","-c"'; do
+    for value in '"node","server.js","-e"' '"npx","-y","pkg","-c"' '"python3","-m","pkg","-c"' '"uvx","-c"' '"npm","exec","pkg","-c"' \
+        '"deno","run","-r"' '"bun","x","pkg","-e"'; do
         accepts "transport: \"stdio\", command: ([$value][0]), args: ([$value, \"x\"][1:])"
     done
     accepts 'transport: "stdio", command: "npx -y \"my pkg\" --root='"'"'/a b'"'"' c\\ d"'
     jq_eq '[.command, .args]' '["npx",["-y","my pkg","--root=/a b","c d"]]'
     refuses 'transport: "stdio", command: "npx \"open"' command
     refuses 'transport: "stdio", command: "python3 -c x"' args
+    # A line may hold as many arguments as a list of them.
+    accepts "transport: \"stdio\", command: \"node$(repeat ' x' 64)\""
+    jq_eq '.args | length' 64
+    refuses "transport: \"stdio\", command: \"node$(repeat ' x' 65)\"" args
     # Any program by its path is for admins of the master tenant.
     extra=("X-GoClaw-Tenant-Id: other")
     refuses 'transport: "stdio", command: "/opt/my-server"' command
