@@ -23,7 +23,7 @@ static const struct field provider_fields[] = {
     {.name = "enabled", .kind = FIELD_BOOL, .preset = "true", .doc = "Whether agents may use it"},
     {.name = "host_managed", .kind = FIELD_BOOL, .flags = FIELD_OMIT, .sql = "0",
      .doc = "It stands in the configuration file and cannot be changed here"},
-    {.name = "settings", .kind = FIELD_OBJECT, .max = 65536,
+    {.name = "settings", .kind = FIELD_OBJECT, .max = PROVIDER_SETTINGS_MAX,
      .doc = "default_model, embedding, reasoning_defaults and whatever else belongs to it"},
     FIELD_ROW_CREATED,
     FIELD_ROW_UPDATED,

@@ -91,7 +91,9 @@ static bool take_default_model(struct edit *e)
     json_object *settings = edit_json(e, "settings");
     json_object_object_add(settings, "default_model", json_object_get(model));
     edit_set_json(e, "settings", settings);
-    return true;
+    return strlen(edit_text(e, "settings")) <= PROVIDER_SETTINGS_MAX ||
+           edit_refuse(e, FAULT_INVALID, MSG_too_long, "default_model", "settings",
+                       arena_printf(e->req->arena, "%d bytes", PROVIDER_SETTINGS_MAX));
 }
 
 static bool check_settings(struct edit *e)
@@ -101,7 +103,7 @@ static bool check_settings(struct edit *e)
     if (model && !json_object_is_type(model, json_type_string))
         return edit_refuse(e, FAULT_INVALID, MSG_must_be_string, "settings", "settings.default_model", NULL);
     json_object *embedding = json_get(settings, "embedding");
-    if (embedding && json_int(embedding, "dimensions", 0) < 0)
+    if (embedding && json_num(embedding, "dimensions", 0) < 0)
         return refuse(e, "settings", "an object whose embedding.dimensions is not negative");
     return true;
 }

@@ -4,6 +4,8 @@
 
 #include "web/resource.h"
 
+enum { PROVIDER_SETTINGS_MAX = 65536 };
+
 /* before_write: the address fits the type, settings are sound, default_model goes into them. */
 bool provider_check(struct edit *e);
 

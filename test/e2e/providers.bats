@@ -108,7 +108,16 @@ create() {
     assert_error 400 INVALID_REQUEST settings
     create '{"name":"s1","settings":{"default_model":7}}'
     assert_error 400 INVALID_REQUEST settings
+    create '{"name":"s1","settings":{"embedding":{"dimensions":-0.5}}}'
+    assert_error 400 INVALID_REQUEST settings
     create '{"name":"s1","default_model":7}'
+    assert_error 400 INVALID_REQUEST default_model
+    # With default_model they are as long as they may be, and one byte longer.
+    local model
+    model=$(printf 'm%.0s' {1..65516})
+    create "{\"name\":\"s1\",\"default_model\":\"$model\"}"
+    assert_status 201
+    create "{\"name\":\"s2\",\"default_model\":\"${model}m\"}"
     assert_error 400 INVALID_REQUEST default_model
 }
 
