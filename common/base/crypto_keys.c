@@ -117,6 +117,13 @@ static bool key_file_create(const char *data_dir, const char *path)
     return ok;
 }
 
+/* Whoever could read the old file can read the new one, though root may be making it. */
+static bool own_as(int fd, const char *path)
+{
+    struct stat st;
+    return geteuid() != 0 || (stat(path, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0);
+}
+
 bool key_file_replace(const char *data_dir, const struct key_file *keys, char *err, size_t errsize)
 {
     char path[PATH_SIZE], temp[PATH_SIZE], text[FILE_MAX + 1];
@@ -125,7 +132,8 @@ bool key_file_replace(const char *data_dir, const struct key_file *keys, char *e
     size_t n = key_file_text(keys, text);
     unlink(temp);
     int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && write_durably(fd, text, n) && rename(temp, path) == 0 && dir_sync(data_dir);
+    bool ok = fd >= 0 && own_as(fd, path) && write_durably(fd, text, n);
+    ok = ok && rename(temp, path) == 0 && dir_sync(data_dir);
     if (!ok)
         snprintf(err, errsize, "%s: cannot be written: %s", path, strerror(errno));
     OPENSSL_cleanse(text, sizeof text);

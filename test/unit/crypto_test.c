@@ -321,6 +321,32 @@ static void bad_keys_are_named(void **state)
     assert_non_null(strstr(err, "/nowhere/at/all/encryption.key"));
 }
 
+/* A new key takes the old one's place: whoever could read that one reads this one, though root made it. */
+static void a_changed_key_belongs_to_whom_the_key_belonged(void **state)
+{
+    char err[200];
+    struct crypto_keys k;
+    struct crypto_rotation r;
+    struct stat before, after;
+    (void)state;
+    assert_true(crypto_keys_load(&k, NULL, dir, err, sizeof err));
+    if (geteuid() == 0)
+        assert_int_equal(chown(file, 65534, 65534), 0);
+    assert_int_equal(stat(file, &before), 0);
+    for (int i = 0; i < 2; i++) {
+        bool done = i == 1; /* interrupted, then finished */
+        assert_true(crypto_rotation_begin(&r, &k, err, sizeof err));
+        assert_int_equal(stat(file, &after), 0);
+        assert_int_equal(after.st_uid, before.st_uid);
+        assert_int_equal(after.st_gid, before.st_gid);
+        assert_true(crypto_rotation_end(&r, done, err, sizeof err));
+    }
+    assert_int_equal(stat(file, &after), 0);
+    assert_int_equal(after.st_uid, before.st_uid);
+    assert_int_equal(after.st_mode & 0777, 0600);
+    assert_int_equal(after.st_size, 65);
+}
+
 int main(void)
 {
     log_init("crypto_test", LOG_ERROR);
@@ -340,6 +366,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_processes_end_up_with_one_key, make_dir, remove_dir),
         RULE_TEST_AROUND("11", environment_wins_and_file_is_second, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(bad_keys_are_named, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(a_changed_key_belongs_to_whom_the_key_belonged, make_dir, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
