@@ -127,13 +127,13 @@ enum db_rc persona_follow_name(struct db *db, struct arena *a, const char *tenan
 {
     struct renaming r = {a, name};
     const char *content = NULL;
-    enum db_rc rc = context_file_read(db, a, agent_id, "IDENTITY.md", &content);
+    enum db_rc rc = context_file_read(db, a, tenant_id, agent_id, "IDENTITY.md", &content);
     if (rc != DB_ROW && rc != DB_OK)
         return rc;
     bool there = rc == DB_ROW && *content != '\0';
     const char *text = rename_one(&r, there ? content : "# IDENTITY.md - What you are\n\n- **Name:**\n");
     rc = text != NULL ? context_file_put(db, tenant_id, agent_id, "IDENTITY.md", text) : DB_OK;
-    return rc == DB_OK && open ? context_files_edit(db, a, agent_id, "IDENTITY.md", rename_one, &r) : rc;
+    return rc == DB_OK && open ? context_files_edit(db, a, tenant_id, agent_id, "IDENTITY.md", rename_one, &r) : rc;
 }
 
 /* ---- what a model wrote ---- */

@@ -112,7 +112,7 @@ static enum db_rc files_read(struct summon *s, struct db *db)
     enum db_rc rc = DB_OK;
     for (size_t i = 0; i < PERSONA_FILES && (rc == DB_OK || rc == DB_ROW); i++) {
         const char *content = "";
-        rc = context_file_read(db, s->arena, s->agent.id, persona_files[i], &content);
+        rc = context_file_read(db, s->arena, s->agent.tenant_id, s->agent.id, persona_files[i], &content);
         s->current.text[i] = rc == DB_ROW && *content != '\0' ? content : NULL;
     }
     return rc == DB_ROW ? DB_OK : rc;

@@ -3,11 +3,11 @@
 #include "base/clock.h"
 #include "base/id.h"
 
-enum db_rc context_file_read(struct db *db, struct arena *a, const char *agent_id, const char *name,
-                             const char **content)
+enum db_rc context_file_read(struct db *db, struct arena *a, const char *tenant_id, const char *agent_id,
+                             const char *name, const char **content)
 {
-    SQL(find, "SELECT content FROM agent_context_files WHERE agent_id = ?1 AND file_name = ?2");
-    struct db_stmt *s = db_query(db, &find, "tt", agent_id, name);
+    SQL(find, "SELECT content FROM agent_context_files WHERE agent_id = ?1 AND file_name = ?2 AND tenant_id = ?3");
+    struct db_stmt *s = db_query(db, &find, "ttt", agent_id, name, tenant_id);
     enum db_rc rc = db_next(s);
     if (rc != DB_ROW)
         return rc;
@@ -49,13 +49,14 @@ struct user_file {
     struct user_file *next;
 };
 
-enum db_rc context_files_edit(struct db *db, struct arena *a, const char *agent_id, const char *name,
-                              const char *(*edit)(void *ctx, const char *content), void *ctx)
+enum db_rc context_files_edit(struct db *db, struct arena *a, const char *tenant_id, const char *agent_id,
+                              const char *name, const char *(*edit)(void *ctx, const char *content), void *ctx)
 {
-    SQL(find, "SELECT id, content FROM user_context_files WHERE agent_id = ?1 AND file_name = ?2 AND content <> ''");
-    SQL(write, "UPDATE user_context_files SET content = ?2, updated_at = ?3 WHERE id = ?1");
+    SQL(find, "SELECT id, content FROM user_context_files"
+              " WHERE agent_id = ?1 AND file_name = ?2 AND tenant_id = ?3 AND content <> ''");
+    SQL(write, "UPDATE user_context_files SET content = ?2, updated_at = ?3 WHERE id = ?1 AND tenant_id = ?4");
     struct user_file *list = NULL;
-    struct db_stmt *s = db_query(db, &find, "tt", agent_id, name);
+    struct db_stmt *s = db_query(db, &find, "ttt", agent_id, name, tenant_id);
     enum db_rc rc;
     while ((rc = db_next(s)) == DB_ROW) {
         struct user_file *f = ARENA_NEW(a, struct user_file);
@@ -67,7 +68,7 @@ enum db_rc context_files_edit(struct db *db, struct arena *a, const char *agent_
     for (; rc == DB_OK && list != NULL; list = list->next) {
         const char *content = edit(ctx, list->content);
         if (content != NULL)
-            rc = db_exec(db, &write, "ttt", list->id, content, now);
+            rc = db_exec(db, &write, "tttt", list->id, content, now, tenant_id);
     }
     return rc;
 }

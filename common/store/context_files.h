@@ -7,8 +7,8 @@
 #include "store/db.h"
 
 /* An agent-level file. DB_ROW found, DB_OK not. */
-enum db_rc context_file_read(struct db *db, struct arena *a, const char *agent_id, const char *name,
-                             const char **content);
+enum db_rc context_file_read(struct db *db, struct arena *a, const char *tenant_id, const char *agent_id,
+                             const char *name, const char **content);
 /* Writes it, whether it was there or not. */
 enum db_rc context_file_put(struct db *db, const char *tenant_id, const char *agent_id, const char *name,
                             const char *content);
@@ -16,7 +16,7 @@ enum db_rc context_file_put(struct db *db, const char *tenant_id, const char *ag
 enum db_rc context_file_seed(struct db *db, const char *tenant_id, const char *agent_id, const char *name,
                              const char *content);
 /* Every user's own file of that name, as `edit` changes it; NULL leaves it as it is. */
-enum db_rc context_files_edit(struct db *db, struct arena *a, const char *agent_id, const char *name,
-                              const char *(*edit)(void *ctx, const char *content), void *ctx);
+enum db_rc context_files_edit(struct db *db, struct arena *a, const char *tenant_id, const char *agent_id,
+                              const char *name, const char *(*edit)(void *ctx, const char *content), void *ctx);
 
 #endif

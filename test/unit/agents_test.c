@@ -1,6 +1,7 @@
 #include "store_fixture.h"
 
 #include "store/agents.h"
+#include "store/context_files.h"
 #include "store/runs.h"
 
 static void test_found_by_id_or_key_inside_the_tenant(void **state)
@@ -171,6 +172,34 @@ static const char *files(struct store *s, const char *type, const char *user)
     return names;
 }
 
+static const char *replaced(void *ctx, const char *content)
+{
+    (void)content;
+    return ctx;
+}
+
+static void test_context_files_are_of_a_tenant(void **state)
+{
+    static const char row[] = "INSERT INTO agent_context_files (id, tenant_id, agent_id, file_name, content, created_at,"
+                              " updated_at) VALUES ('f', '" TENANT "', '" AGENT "', 'SOUL.md', 'mine', 't', 't')";
+    static const char user_row[] = "INSERT INTO user_context_files (id, tenant_id, agent_id, user_id, file_name, content,"
+                                   " created_at, updated_at)"
+                                   " VALUES ('u', '" TENANT "', '" AGENT "', 'ann', 'SOUL.md', 'mine', 't', 't')";
+    struct store *s = *state;
+    const char *content = NULL;
+    store_sql(s->db, row);
+    store_sql(s->db, user_row);
+    assert_int_equal(context_file_read(s->db, s->a, TENANT2, AGENT, "SOUL.md", &content), DB_OK);
+    assert_int_equal(context_file_read(s->db, s->a, TENANT, AGENT, "SOUL.md", &content), DB_ROW);
+    assert_string_equal(content, "mine");
+    for (int own = 0; own < 2; own++) {
+        char text[] = "new";
+        enum db_rc rc = context_files_edit(s->db, s->a, own ? TENANT : TENANT2, AGENT, "SOUL.md", replaced, text);
+        assert_int_equal(rc, DB_OK);
+        assert_string_equal(store_text(s, "SELECT content FROM user_context_files"), own ? "new" : "mine");
+    }
+}
+
 static void test_which_context_files_reach_the_prompt(void **state)
 {
     struct store *s = *state;
@@ -219,6 +248,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_share_is_put_put_again_and_dropped, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_active_agents_of_a_user, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_a_provider_is_put_and_put_again, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(test_context_files_are_of_a_tenant, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_which_context_files_reach_the_prompt, store_set_up, store_tear_down),
         cmocka_unit_test_setup_teardown(test_what_an_agent_spent, store_set_up, store_tear_down),
     };
