@@ -28,6 +28,8 @@ enum db_rc {
     DB_ERROR,      /* anything else; logged */
 };
 
+enum { TOTAL_CAP = 10000 }; /* the totals of lists are exact up to here */
+
 struct sql {
     const char *text;
     int slot; /* 0 until first used, then 1.. process-wide; managed by db.c with atomics */

@@ -62,7 +62,6 @@ bool store_thread(pthread_t *t, void *(*fn)(void *), void *arg);
 /* Collects rows: *rows is an array in the arena that grows by doubling. Returns the place for the next one, zeroed. */
 void *rows_add(struct arena *a, void *rows_pointer, size_t *count, size_t row_size);
 
-enum { TOTAL_CAP = 10000 };
 /* The count of a statement SELECT COUNT(*) FROM (… LIMIT 10001), closed here. */
 enum db_rc total_read(struct db_stmt *s, int64_t *total, bool *capped);
 

@@ -90,7 +90,7 @@ struct table_query {
 /* Calls each for every row; text of the values lives until each returns. */
 enum db_rc table_list(struct db *db, struct table *t, const struct table_query *q,
                       void (*each)(void *ctx, const struct db_value *values), void *ctx);
-/* Rows matching without paging, exact up to 10,000 (*capped beyond). */
+/* Rows matching without paging, exact up to TOTAL_CAP (*capped beyond). */
 enum db_rc table_count(struct db *db, struct table *t, const struct table_query *q, int64_t *total, bool *capped);
 
 #endif

@@ -323,13 +323,13 @@ static enum db_rc total_count(struct edit *e, struct counting *c, struct total *
     return DB_OK;
 }
 
-/* Counting is not needed when the last page shows how many there are. */
+/* Counting is not needed when the last page shows how many there are: as many as are counted at most. */
 static enum db_rc list_total(struct edit *e, struct counting *c, int64_t rows, struct total *total)
 {
     const struct table_query *q = c->query;
     bool whole = q->before == NULL && (q->limit < 0 || rows < q->limit) && (rows > 0 || q->offset == 0);
     *total = (struct total){.n = q->offset + rows};
-    return whole ? DB_OK : total_count(e, c, total);
+    return whole && total->n <= TOTAL_CAP ? DB_OK : total_count(e, c, total);
 }
 
 static enum db_rc list_write(struct edit *e, struct db *db, const struct table_query *q)
