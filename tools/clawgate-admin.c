@@ -121,6 +121,10 @@ static bool config_write(struct admin *ad, const char *path)
         fail("--port must be a number from 1 to 65535");
         return false;
     }
+    if (ad->o.token && !*ad->o.token) {
+        fail("--token is empty, and without a token everybody is admin; leave it out to have one made");
+        return false;
+    }
     random_bytes(raw, sizeof raw);
     hex_encode(raw, sizeof raw, token);
     buf_adds(b, "// Settings of this Clawgate. Comments are fine; docs/configuration.md lists every key.\n{\n  \"gateway\": {");

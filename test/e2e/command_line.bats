@@ -96,3 +96,14 @@ lines"}'
     run clawgate agent create mine --user ann
     assert_success
 }
+
+@test "init: an empty token makes no gateway that lets everybody in" {
+    run "$ROOT/tools/clawgate" init --home "$BATS_TEST_TMPDIR/home" --token ''
+    assert_failure
+    assert_output --partial '--token is empty'
+    [ ! -e "$BATS_TEST_TMPDIR/home/config.json" ]
+    run "$ROOT/tools/clawgate" init --home "$BATS_TEST_TMPDIR/home"
+    assert_success
+    run "$ROOT/tools/clawgate" token --home "$BATS_TEST_TMPDIR/home"
+    [[ $output =~ ^[0-9a-f]{48}$ ]]
+}
