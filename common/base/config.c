@@ -69,7 +69,7 @@ static void find_home(struct load *l, const char *home)
         home = env_get("CLAWGATE_HOME");
     if (!home)
         home = is_checkout() ? "./var" : "/var/lib/clawgate";
-    l->c->home = path_absolute(l->arena, home);
+    l->c->home = config_path_plain(l->arena, path_absolute(l->arena, home));
     const char *file = env_get("GOCLAW_CONFIG");
     l->c->file = file ? path_absolute(l->arena, file) : arena_printf(l->arena, "%s/config.json", l->c->home);
 }

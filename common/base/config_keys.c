@@ -156,6 +156,19 @@ static bool set_text(struct config *c, struct arena *a, const struct config_key 
     return true;
 }
 
+const char *config_path_plain(struct arena *a, const char *path)
+{
+    char *out = arena_strdup(a, path);
+    size_t n = 0;
+    for (const char *p = path; *p; p++)
+        if (*p != '/' || p[1] != '/')
+            out[n++] = *p;
+    if (n > 1 && out[n - 1] == '/')
+        n--;
+    out[n] = 0;
+    return out;
+}
+
 static bool set_path(struct config *c, struct arena *a, const struct config_key *k, const char *s, char *why,
                      size_t size)
 {
@@ -168,7 +181,7 @@ static bool set_path(struct config *c, struct arena *a, const struct config_key 
         path = arena_strdup(a, s);
     else
         path = arena_printf(a, "%s/%s", c->home, s);
-    *(const char **)member(c, k) = path;
+    *(const char **)member(c, k) = config_path_plain(a, path);
     return true;
 }
 

@@ -28,6 +28,18 @@ static void paths(void **state)
     assert_string_equal(config->workspace, home);
     assert_string_equal(config->sqlite_path, "/elsewhere/x.db");
 
+    /* What stands below a directory is told by its text: there is one way to write it. */
+    setenv("GOCLAW_WORKSPACE", "/files//", 1);
+    load();
+    assert_string_equal(config->workspace, "/files");
+    setenv("GOCLAW_WORKSPACE", "~/", 1);
+    load();
+    assert_string_equal(config->workspace, home);
+    config_free(config);
+    config = config_load(in_home("/"), err, sizeof err);
+    assert_non_null(config);
+    assert_string_equal(config->home, home);
+
     unsetenv("GOCLAW_DATA_DIR");
     assert_file_refused("{\"data_dir\":\"\"}", "data_dir");
     assert_file_refused("{\"data_dir\":7}", "data_dir");
