@@ -79,7 +79,7 @@ const struct resource agents = {
     .delete_answer = DELETE_OK_TRUE,
     .generation = "agents",
     .slug_column = "agent_key",
-    .slug_rows = "t.deleted_at IS NULL",
+    .live_rows = "t.deleted_at IS NULL",
     .rule = ROWS_OF_USER,
     .visible_sql = "t.owner_id = ?2 OR t.is_default = 1"
                    " OR EXISTS (SELECT 1 FROM agent_shares s WHERE s.agent_id = t.id AND s.user_id = ?2)",

@@ -88,7 +88,7 @@ static char *take(struct buf *b)
     return text;
 }
 
-static char *find_text(const struct table_form *f, const char *column, const char *rows)
+static char *find_text(const struct table_form *f, const char *column)
 {
     struct buf b = BUF_INIT(SQL_MAX);
     add_columns(&b, f);
@@ -97,8 +97,8 @@ static char *find_text(const struct table_form *f, const char *column, const cha
     buf_addf(&b, " FROM %s t", f->name);
     bool first = add_view(&b, f, "t.");
     buf_addf(&b, "%st.%s = ?%d", joint(&first), column, AT_KEY);
-    if (rows)
-        buf_addf(&b, " AND (%s)", rows);
+    if (f->live_rows)
+        buf_addf(&b, " AND (%s)", f->live_rows);
     return take(&b);
 }
 
@@ -186,6 +186,8 @@ static char *list_text(const struct table_form *f, unsigned mask)
         add_columns(&b, f);
     buf_addf(&b, " FROM %s t", f->name);
     bool first = add_view(&b, f, "t.");
+    if (f->live_rows)
+        buf_addf(&b, "%s(%s)", joint(&first), f->live_rows);
     if (mask & LIST_JUDGED)
         buf_addf(&b, "%s(%s)", joint(&first), f->visible_sql);
     for (size_t i = 0; i < f->filter_count; i++) {
@@ -212,9 +214,9 @@ struct table *table_make(const struct table_form *form)
     if (!t)
         return NULL;
     t->form = *form;
-    t->find_id.text = find_text(form, "id", NULL);
-    t->find_key.text = find_text(form, form->key_column ? form->key_column : "id", NULL);
-    t->find_slug.text = find_text(form, form->slug_column ? form->slug_column : "id", form->slug_rows);
+    t->find_id.text = find_text(form, "id");
+    t->find_key.text = find_text(form, form->key_column ? form->key_column : "id");
+    t->find_slug.text = find_text(form, form->slug_column ? form->slug_column : "id");
     t->insert.text = insert_text(form);
     t->update.text = update_text(form);
     t->delete.text = delete_text(form);

@@ -38,7 +38,7 @@ struct table_form {
     const char *parent_column;    /* every statement also says parent_column = ?3; NULL = none */
     const char *key_column;       /* what a path names; NULL = id */
     const char *slug_column;      /* second name of a row: a key that is no UUID is looked for here; NULL = none */
-    const char *slug_rows;        /* the rows whose second names count, as its partial index says it; NULL = all */
+    const char *live_rows;        /* the rows that are there for readers, as a partial index says it; NULL = all */
     const char *visible_sql;      /* true for rows user ?2 may see; not asked when there is no user. NULL = all */
     const char *writable_sql;     /* likewise for changing. NULL = visible_sql */
     const char *order;            /* "name" or "created_at DESC"; id follows as tie-break in the same direction */

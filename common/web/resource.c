@@ -94,7 +94,7 @@ static struct table *make(const struct resource *r)
         .parent_column = r->parent_column,
         .key_column = r->key_column,
         .slug_column = r->slug_column,
-        .slug_rows = r->slug_rows,
+        .live_rows = r->live_rows,
         .visible_sql = r->visible_sql,
         .writable_sql = r->writable_sql,
         .order = r->order,

@@ -155,7 +155,7 @@ struct resource {
                                   params[1]. A tenant's own tables: parent_column "tenant_id" with no_tenant */
     const char *key_column;    /* what the path names when it is not the id */
     const char *slug_column;   /* the path may also name this */
-    const char *slug_rows;     /* the rows it counts for, as a partial index says it: "t.deleted_at IS NULL" */
+    const char *live_rows;     /* the rows that are there for callers, as a partial index says it: "t.deleted_at IS NULL" */
     enum row_rule rule;
     const char *visible_sql;   /* e.g. "t.owner_id = ?2 OR t.is_default = 1"; see store/table.h */
     const char *writable_sql;

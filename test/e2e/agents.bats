@@ -174,6 +174,28 @@ EOF
     jq_eq .workspace "\"$dir/tenants/other/x\""
 }
 
+@test "a row that says it was deleted is not there, under its id and its key, and its key is free" {
+    as alice
+    create '"agent_key":"gone"'
+    local id
+    id=$(jq -r .id <<<"$body")
+    sqlite3 -cmd '.timeout 5000' "$DATABASE" "UPDATE agents SET deleted_at = updated_at WHERE id = '$id'"
+    for path in "/v1/agents/$id" /v1/agents/gone; do
+        for method in GET PUT DELETE; do
+            api $method "$path"
+            assert_error 404 NOT_FOUND id
+        done
+        api GET "$path/sharing"
+        assert_error 404 NOT_FOUND id
+    done
+    # Such a change is made by no program of ours: nobody is told that the lists kept are old.
+    api GET "/v1/agents?limit=50&at=$id"
+    assert_status 200
+    jq_eq "[([.agents[].id] | index(\"$id\")), (.agents | length) == .total]" '[null,true]'
+    create '"agent_key":"gone"'
+    sqlite3 -cmd '.timeout 5000' "$DATABASE" "DELETE FROM agents WHERE id = '$id'"
+}
+
 @test "config objects: stored and shown as they came, null where it is allowed" {
     local odd='{"toolCallPrefix":"x_","deny":["exec"],"unknown":{"n":1.50,"big":1e3,"é":null}}' f
     create "\"agent_key\":\"one\",\"tools_config\":$odd"
