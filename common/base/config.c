@@ -293,17 +293,17 @@ void config_free(const struct config *c)
         arena_free(((const struct loaded *)c)->arena);
 }
 
-static bool is_loopback(const char *host)
+bool config_is_loopback(const char *host)
 {
     unsigned char raw[16];
     if (inet_pton(AF_INET, host, raw) == 1)
         return raw[0] == 127;
-    return strcmp(host, "::1") == 0 || strcmp(host, "[::1]") == 0 || strcmp(host, "localhost") == 0;
+    return strcmp(host, "::1") == 0 || strcmp(host, "[::1]") == 0 || strcasecmp(host, "localhost") == 0;
 }
 
 bool config_token_missing(const struct config *c)
 {
-    return !*c->token && !c->allow_insecure_no_auth && !is_loopback(c->host);
+    return !*c->token && !c->allow_insecure_no_auth && !config_is_loopback(c->host);
 }
 
 bool config_is_owner_id(const struct config *c, const char *user_id)

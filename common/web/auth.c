@@ -63,9 +63,24 @@ static void principal_dev_mode(struct request *req)
               req_header(req, user_header), LOG_END);
 }
 
-static bool dev_mode(const struct config *c)
+/* The caller's address, and the name under which he calls. A name of somebody else's can lead to a local address, and
+ * the web server in front of a plain CGI installation listens where it likes. */
+static bool is_local(const struct request *req)
 {
-    return c->token[0] == '\0' && (!config_token_missing(c) || c->allow_insecure_no_auth);
+    const char *host = req_header(req, "Host");
+    if (host == NULL)
+        return config_is_loopback(req->client_ip);
+    size_t n = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+    return config_is_loopback(req->client_ip) && config_is_loopback(arena_strndup(req->arena, host, strnlen(host, n)));
+}
+
+/* Contract 01 §1.5: for those on this machine. Any page can make a browser there send requests, which are not its
+ * user's. */
+static bool dev_mode(const struct request *req)
+{
+    const struct config *c = req->gw->config;
+    bool meant = c->allow_insecure_no_auth || (!config_token_missing(c) && is_local(req));
+    return c->token[0] == '\0' && meant && !cors_foreign(req);
 }
 
 static bool key_shaped(const char *token)
@@ -223,7 +238,7 @@ static bool credential_find(struct request *req, struct db *db, const struct api
         }
     }
     /* A key that is revoked or unknown never turns into the admin of dev mode. */
-    if (shaped || !dev_mode(c))
+    if (shaped || !dev_mode(req))
         return refuse(f);
     principal_dev_mode(req);
     return true;

@@ -10,6 +10,16 @@ static bool origin_allowed(const struct config *c, const char *origin)
     return false;
 }
 
+bool cors_foreign(const struct request *req)
+{
+    const char *origin = req_header(req, "Origin"), *host = req_header(req, "Host");
+    if (origin == NULL)
+        return false;
+    const char *scheme_end = strstr(origin, "://");
+    bool own = host != NULL && scheme_end != NULL && strcasecmp(scheme_end + 3, host) == 0;
+    return !own && !origin_allowed(req->gw->config, origin);
+}
+
 static bool is_token(const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

@@ -14,5 +14,7 @@ void fault_db(struct request *req, enum db_rc rc, struct fault *f);
 
 /* The CORS headers of an answer; with `preflight` those of a preflight answer. */
 void cors_headers(struct request *req, struct buf *head, bool preflight);
+/* Does it come from a page of another origin that is not allowed? Requests without Origin come from no page. */
+bool cors_foreign(const struct request *req);
 
 #endif

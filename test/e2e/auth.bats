@@ -223,6 +223,16 @@ raw() {
     bearer=goclaw_00000000000000000000000000000000
     ask
     assert_error 401 UNAUTHORIZED
+    # Pages of other sites, and names that lead here, are not this machine's.
+    bearer=''
+    for foreign in "Origin: https://evil.example" "Host: evil.example:$PORT"; do
+        extra=("$foreign")
+        api POST /v1/providers '{"name":"theirs"}'
+        assert_error 401 UNAUTHORIZED
+    done
+    extra=("Origin: $GATEWAY")
+    ask
+    assert_status 200
     bearer='' extra=("X-GoClaw-User-Id: mallory" "X-GoClaw-Tenant-Id: acme")
     ask
     [[ $(header X-GoClaw-Session-Key) == agent:default:http-system-* ]]

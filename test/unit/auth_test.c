@@ -117,7 +117,7 @@ static int setup_token(void **state)
 }
 
 /* What a call consists of, by position; what is left out is not sent. */
-enum { METHOD, PATH, AUTHORIZATION, USER, TENANT, CALL_PARTS };
+enum { METHOD, PATH, AUTHORIZATION, USER, TENANT, HOST, ORIGIN, CALL_PARTS };
 
 /* Runs one call; seen is what the handler saw, or "status code param". */
 static int run(const char *const c[CALL_PARTS])
@@ -130,6 +130,10 @@ static int run(const char *const c[CALL_PARTS])
         exchange_param(&x, "HTTP_X_GOCLAW_USER_ID", c[USER]);
     if (c[TENANT] != NULL)
         exchange_param(&x, "HTTP_X_GOCLAW_TENANT_ID", c[TENANT]);
+    if (c[HOST] != NULL)
+        exchange_param(&x, "HTTP_HOST", c[HOST]);
+    if (c[ORIGIN] != NULL)
+        exchange_param(&x, "HTTP_ORIGIN", c[ORIGIN]);
     snprintf(seen, sizeof seen, "nothing");
     exchange_run(&x, &gw);
     int status = x.status;
@@ -261,6 +265,7 @@ static void dead_keys(void **state)
 static void dev_mode(void **state)
 {
     (void)state;
+    exchange_peer = "127.0.0.1";
     configure("", "127.0.0.1", false);
     EXPECT("admin master -", "GET", "/v1/admin");
     EXPECT("admin master -", "GET", "/v1/any", "Bearer whatever");
@@ -276,6 +281,41 @@ static void dev_mode(void **state)
     EXPECT(NO_AUTH, "GET", "/v1/any");
     configure("", "0.0.0.0", true);
     EXPECT("admin master -", "GET", "/v1/any");
+    exchange_peer = "192.0.2.9";
+    EXPECT("admin master -", "GET", "/v1/any", NULL, NULL, NULL, "gate.example:18790");
+}
+
+/* A page of any site can send requests to this machine, from a browser on it. */
+static void dev_mode_is_for_this_machine(void **state)
+{
+#define FROM(host, origin) "POST", "/v1/any", NULL, NULL, NULL, host, origin
+    static const char *const here[] = {"127.0.0.1:18790", "127.1.2.3", "localhost", "LOCALHOST:80", "[::1]:18790"};
+    static const char *const elsewhere[] = {"gate.example:18790", "127.0.0.1.gate.example", "10.0.0.1", "[::2]:1", "["};
+    (void)state;
+    for (int insecure = 0; insecure < 2; insecure++) {
+        exchange_peer = "127.0.0.1";
+        configure("", "127.0.0.1", insecure);
+        for (size_t i = 0; i < sizeof here / sizeof *here; i++)
+            EXPECT("admin master -", FROM(here[i], NULL));
+        for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+            EXPECT(insecure ? "admin master -" : NO_AUTH, FROM(elsewhere[i], NULL));
+        EXPECT("admin master -", FROM("localhost:18790", "http://localhost:18790"));
+        EXPECT("admin master -", FROM("localhost:18790", "http://LocalHost:18790"));
+        EXPECT(NO_AUTH, FROM("localhost:18790", "https://evil.example"));
+        EXPECT(NO_AUTH, FROM("localhost:18790", "http://localhost:18791"));
+        EXPECT(NO_AUTH, FROM("localhost:18790", "null"));
+        config.allowed_origins = (const char *const[]){"https://desk.example", NULL};
+        EXPECT("admin master -", FROM("localhost:18790", "https://desk.example"));
+        EXPECT(NO_AUTH, FROM("localhost:18790", "https://evil.example"));
+        config.allowed_origins = NULL;
+        /* Through a web server that others reach: they are not on this machine. */
+        exchange_peer = "192.0.2.9";
+        EXPECT(insecure ? "admin master -" : NO_AUTH, FROM("localhost", NULL));
+    }
+    /* With a token an origin changes nothing. */
+    configure("s3cret", "0.0.0.0", false);
+    EXPECT("owner master -", "POST", "/v1/any", "Bearer s3cret", NULL, NULL, "localhost", "https://evil.example");
+#undef FROM
 }
 
 static void user_rules(void **state)
@@ -387,6 +427,7 @@ int main(void)
         RULE_TEST_SETUP("5.3", api_key_tenants, setup_token),
         RULE_TEST_SETUP("1.4", dead_keys, setup_token),
         RULE_TEST_SETUP("1.5", dev_mode, setup_token),
+        RULE_TEST_SETUP("1.5", dev_mode_is_for_this_machine, setup_token),
         RULE_TEST_SETUP("2.3", user_rules, setup_token),
         RULE_TEST_SETUP("2.3", user_header_validity, setup_token),
         RULE_TEST_SETUP("1.4", use_is_noted_once_a_minute, setup_token),

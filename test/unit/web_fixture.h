@@ -101,6 +101,8 @@ static inline void exchange_param(struct exchange *x, const char *name, const ch
     x->t.env[x->t.env_count++] = arena_printf(x->arena, "%s=%s", name, value);
 }
 
+static const char *exchange_peer = "192.0.2.9";
+
 static inline void exchange_start(struct exchange *x, const char *method, const char *uri)
 {
     *x = (struct exchange){.arena = arena_new(), .body = ""};
@@ -108,7 +110,7 @@ static inline void exchange_start(struct exchange *x, const char *method, const 
     exchange_param(x, "REQUEST_METHOD", method);
     if (uri != NULL)
         exchange_param(x, "REQUEST_URI", uri);
-    exchange_param(x, "REMOTE_ADDR", "192.0.2.9");
+    exchange_param(x, "REMOTE_ADDR", exchange_peer);
 }
 
 static inline void exchange_body(struct exchange *x, const char *body)
