@@ -432,6 +432,8 @@ static int cmd_agent_create(struct admin *ad)
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
         if (strcmp(key, reserved[i]) == 0)
             return fail("%s is reserved", key);
+    if (!*dir && strcmp(key, "tenants") == 0)
+        return fail("%s is where the other tenants' files are", key);
     if (ad->o.user && !utf8_user_id_valid(ad->o.user, strlen(ad->o.user)))
         return fail("--user is no valid user id");
     p.agent = (struct agent){.tenant_id = p.tenant_id,

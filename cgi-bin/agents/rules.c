@@ -7,6 +7,8 @@
 
 enum { MADE_KEY_MAX = 64 };
 
+static const char reserved_word[] = "neither an id nor a reserved word";
+
 /* ---- the key ---- */
 
 bool agent_key_check(struct edit *e, const struct field *f, struct db_value *v, json_object *in)
@@ -16,7 +18,7 @@ bool agent_key_check(struct edit *e, const struct field *f, struct db_value *v, 
     bool taken = uuid_parse(v->text, NULL);
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
         taken = taken || strcmp(v->text, reserved[i]) == 0;
-    return !taken || edit_refuse(e, FAULT_INVALID, MSG_must_be, f->name, f->name, "neither an id nor a reserved word");
+    return !taken || edit_refuse(e, FAULT_INVALID, MSG_must_be, f->name, f->name, reserved_word);
 }
 
 /* "My Agent 2!" becomes "my-agent-2"; "" when nothing is left. */
@@ -130,14 +132,25 @@ static const char *tenant_workspace(struct request *req)
     return arena_printf(req->arena, "%s/tenants/%s", base, usable ? slug : req->who.tenant_id);
 }
 
-/* What comes after the directory in the path; NULL when the path does not lead below it. */
-static const char *below(const char *path, const char *directory)
+/* Both as config_path_plain writes them. */
+static bool is_below(const char *path, const char *directory)
 {
     size_t n = strlen(directory);
-    if (strncmp(path, directory, n) != 0 || path[n] != '/')
-        return NULL;
-    path += n + strspn(path + n, "/");
-    return *path != '\0' ? path : NULL;
+    return strncmp(path, directory, n) == 0 && path[n] == '/';
+}
+
+static bool is_in(const char *path, const char *directory)
+{
+    return strcmp(path, directory) == 0 || is_below(path, directory);
+}
+
+/* Neither where the other tenants' directories are, nor where the gateway keeps its own data. */
+static bool workspace_free(struct request *req, const char *path)
+{
+    const struct config *config = req->gw->config;
+    const char *tenants = arena_printf(req->arena, "%s/tenants", config->workspace);
+    bool master = strcmp(req->who.tenant_id, MASTER_TENANT_ID) == 0;
+    return !(master && is_in(path, tenants)) && !is_in(path, config->data_dir);
 }
 
 static bool has_dot_part(const char *path)
@@ -152,16 +165,15 @@ static bool has_dot_part(const char *path)
 
 /* Any directory of the machine is for those who run it: admins of the master tenant. Everybody else stays below the
  * tenant's own directory, and the master tenant's users out of those of the other tenants. */
-static bool workspace_allowed(struct request *req, const char *path)
+static bool workspace_allowed(struct request *req, const char *given)
 {
+    const char *path = config_path_plain(req->arena, given);
     bool master = strcmp(req->who.tenant_id, MASTER_TENANT_ID) == 0;
     if (path[0] != '/' || has_dot_part(path))
         return false;
     if (req->who.role == ROLE_OWNER || (master && req->who.role >= ROLE_ADMIN))
         return true;
-    const char *rest = below(path, tenant_workspace(req));
-    bool of_tenants = master && rest != NULL && strncmp(rest, "tenants", 7) == 0 && (rest[7] == '/' || rest[7] == '\0');
-    return rest != NULL && !of_tenants;
+    return is_below(path, tenant_workspace(req)) && workspace_free(req, path);
 }
 
 static bool workspace_check(struct edit *e)
@@ -169,8 +181,10 @@ static bool workspace_check(struct edit *e)
     const char *path = edit_text(e, "workspace");
     if (*path == '\0') {
         const char *key = edit_text(e, "agent_key");
-        edit_set_text(e, "workspace", arena_printf(e->req->arena, "%s/%s", tenant_workspace(e->req), key));
-        return true;
+        const char *own = arena_printf(e->req->arena, "%s/%s", tenant_workspace(e->req), key);
+        edit_set_text(e, "workspace", own);
+        return workspace_free(e->req, own) ||
+               edit_refuse(e, FAULT_INVALID, MSG_must_be, "agent_key", "agent_key", reserved_word);
     }
     return !edit_changed(e, "workspace") || workspace_allowed(e->req, path) ||
            edit_refuse(e, FAULT_INVALID, MSG_must_be, "workspace", "workspace",

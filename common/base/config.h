@@ -88,6 +88,9 @@ const struct config *config_load(const char *home, char *err, unsigned errsize);
 void config_free(const struct config *c);
 /* Empty token on an address that is not loopback, contract 01 §1.5. */
 bool config_token_missing(const struct config *c);
+/* A path without doubled slashes and without one at the end, as the directories of the settings are written: what stands
+ * below one of them is told by its text. */
+const char *config_path_plain(struct arena *a, const char *path);
 /* 127.0.0.0/8, ::1 (with brackets or without) or localhost. */
 bool config_is_loopback(const char *host);
 bool config_is_owner_id(const struct config *c, const char *user_id);

@@ -43,7 +43,4 @@ bool config_set_text(struct config *c, struct arena *a, const struct config_key 
 bool config_set_json(struct config *c, struct arena *a, const struct config_key *k, json_object *value, char *why,
                      size_t size);
 
-/* Without doubled slashes and without one at the end: what stands below a directory is told by its text. */
-const char *config_path_plain(struct arena *a, const char *path);
-
 #endif

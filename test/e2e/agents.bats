@@ -196,6 +196,43 @@ EOF
     sqlite3 -cmd '.timeout 5000' "$DATABASE" "DELETE FROM agents WHERE id = '$id'"
 }
 
+# With new settings; plain CGI reads them for each request.
+restart() {
+    by_cgi || {
+        clawgate stop >/dev/null
+        gateway_serve
+    }
+}
+
+@test "01 §5.2: no key makes an agent at home in the tenants' directory, or where the database lies" {
+    as alice
+    api POST $AGENTS '{"agent_key":"tenants"}'
+    assert_error 400 INVALID_REQUEST agent_key
+    api POST $AGENTS '{"display_name":"Tenants"}'
+    assert_error 400 INVALID_REQUEST agent_key
+    create '"agent_key":"one"'
+    rejects 'agent_key: "tenants", workspace: null' agent_key
+    as alice "$ADMIN_KEY"
+    api POST $AGENTS '{"agent_key":"tenants"}'
+    assert_error 400 INVALID_REQUEST agent_key
+    # With a directory of its own the key is as good as any; and it is below another tenant's.
+    create '"agent_key":"tenants","workspace":"'"$GATEWAY_HOME/workspace/elsewhere"'"'
+    as alice "$(clawgate key create --name t --scopes write --tenant other)"
+    create '"agent_key":"tenants"'
+    jq_eq .workspace "\"$GATEWAY_HOME/workspace/tenants/other/tenants\""
+    run clawgate agent create tenants
+    assert_failure
+    cp "$GATEWAY_HOME/config.json" "$BATS_TEST_TMPDIR/before"
+    jq '.agents.defaults.workspace = "~"' "$BATS_TEST_TMPDIR/before" >"$GATEWAY_HOME/config.json"
+    restart
+    as alice
+    api POST $AGENTS '{"agent_key":"data"}'
+    assert_error 400 INVALID_REQUEST agent_key
+    refuses 'workspace: "'"$GATEWAY_HOME//data/x"'"' workspace
+    cat "$BATS_TEST_TMPDIR/before" >"$GATEWAY_HOME/config.json"
+    restart
+}
+
 @test "config objects: stored and shown as they came, null where it is allowed" {
     local odd='{"toolCallPrefix":"x_","deny":["exec"],"unknown":{"n":1.50,"big":1e3,"é":null}}' f
     create "\"agent_key\":\"one\",\"tools_config\":$odd"
