@@ -46,9 +46,18 @@ static const char *name_value(const char *line)
     return line + 5 + strspn(line + 5, "*");
 }
 
-const char *persona_rename(struct arena *a, const char *identity, const char *name)
+static const char *one_line(struct arena *a, const char *name)
 {
-    const char *heading = NULL;
+    char *line = arena_strdup(a, name);
+    for (char *c = line; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20)
+            *c = ' ';
+    return line;
+}
+
+const char *persona_rename(struct arena *a, const char *identity, const char *given)
+{
+    const char *name = one_line(a, given), *heading = NULL;
     for (const char *line = identity; *line != '\0'; line = line_next(line)) {
         const char *value = name_value(line);
         if (value != NULL)

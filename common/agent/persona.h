@@ -13,8 +13,8 @@ enum db_rc persona_seed(struct db *db, const char *tenant_id, const char *agent_
 /* Is it more than the template? content may be NULL. */
 bool persona_is_written(const char *name, const char *content);
 
-/* The text with its Name set, or one inserted after the first heading. */
-const char *persona_rename(struct arena *a, const char *identity, const char *name);
+/* The text with its Name set, or one inserted after the first heading; a name of several lines becomes one. */
+const char *persona_rename(struct arena *a, const char *identity, const char *given);
 /* The name an IDENTITY.md says; NULL when it says none. */
 const char *persona_name(struct arena *a, const char *identity);
 /* The agent got another display name: its IDENTITY.md says it (a small one is made when there is none), and for an

@@ -113,6 +113,8 @@ static void test_rename(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_string_equal(persona_rename(*state, cases[i].before, "Bob"), cases[i].after);
+    /* A name of several lines is one line: the rest would be text of the file, which no later name takes back. */
+    assert_string_equal(persona_rename(*state, "Name: Ada\nx", "A\n# B\r\tC"), "Name: A # B  C\nx");
 }
 
 static void test_parse(void **state)
