@@ -97,14 +97,13 @@ static void trace_error(const struct wire_call *call, const struct wire_result *
 static bool attempt(struct wire_call *call, const struct llm_type *type, struct llm_answer *answer,
                     struct wire_result *res)
 {
+    static void (*const wires[])(const struct wire_call *call, struct wire_result *result) = {
+        [LLM_WIRE_OPENAI] = openai_try, [LLM_WIRE_ANTHROPIC] = anthropic_try, [LLM_WIRE_OFFLINE] = offline_try};
     struct reply reply;
     reply_init(&reply, call->request->stream ? call->sink : NULL);
     call->reply = &reply;
     answer->attempts++;
-    if (type->wire == LLM_WIRE_OFFLINE)
-        offline_try(call, res);
-    else
-        openai_try(call, res);
+    wires[type->wire](call, res);
     reply_close(&reply, call->arena, answer);
     bool forwarded = reply.forwarded;
     reply_release(&reply);
@@ -112,12 +111,11 @@ static bool attempt(struct wire_call *call, const struct llm_type *type, struct 
 }
 
 /* The upstream named its limit: ask for that much, once, instead of failing. */
-static bool lower_max_tokens(struct wire_call *call, const struct wire_result *res, bool *lowered)
+static bool lower_max_tokens(struct wire_call *call, const struct wire_result *res)
 {
-    if (*lowered || res->max_tokens <= 0 || (call->max_tokens > 0 && res->max_tokens >= call->max_tokens))
+    if (call->max_tokens_limit > 0 || res->max_tokens <= 0)
         return false;
-    call->max_tokens = res->max_tokens;
-    *lowered = true;
+    call->max_tokens_limit = res->max_tokens;
     return true;
 }
 
@@ -139,14 +137,13 @@ static bool wait_turn(const struct wire_call *call, const struct wire_result *re
 static bool run(struct wire_call *call, const struct llm_type *type, struct llm_answer *answer,
                 struct wire_result *res)
 {
-    bool lowered = false;
     for (int failures = 0;;) {
         bool forwarded = attempt(call, type, answer, res);
         if (res->ok)
             return true;
         if (res->cancelled || forwarded)
             return false;
-        if (lower_max_tokens(call, res, &lowered))
+        if (lower_max_tokens(call, res))
             continue;
         if (!res->transient || ++failures == ATTEMPTS || !wait_turn(call, res, failures))
             return false;
@@ -159,9 +156,6 @@ static bool usable(struct arena *a, const struct llm_provider *p, const struct l
     if (!type || type->wire == LLM_WIRE_STORED_ONLY)
         return fault_set(fault, FAULT_STATE, MSG_provider_request_failed, NULL, arena_strdup(a, p->name),
                          "providers of this type are stored but cannot be called");
-    if (type->wire == LLM_WIRE_ANTHROPIC)
-        return fault_set(fault, FAULT_NOT_BUILT, MSG_not_implemented, NULL, "provider type anthropic",
-                         "the Anthropic protocol is not built in");
     return true;
 }
 

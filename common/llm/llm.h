@@ -1,7 +1,7 @@
 /* One call to a language model, whatever protocol it speaks.
  *
- * llm_call picks the wire of the provider's type (OpenAI-compatible, or the
- * built-in offline model), retries as contract 03 §5.4 says, streams deltas to
+ * llm_call picks the wire of the provider's type (OpenAI-compatible, Anthropic,
+ * or the built-in offline model), retries as contract 03 §5.4 says, streams deltas to
  * a sink, and returns one normalised answer. It knows nothing of HTTP requests
  * to us, sessions or tools. Blocks; thread-safe; everything returned lives in
  * the given arena.
@@ -36,6 +36,15 @@ struct llm_tool_call {
     bool malformed;        /* arguments are not a JSON object; text kept as it came */
 };
 
+/* A tool turn as the model gave it, piece by piece: an API that signs what was thought wants it back unchanged. */
+enum llm_block_kind { LLM_BLOCK_TEXT, LLM_BLOCK_THINKING, LLM_BLOCK_REDACTED, LLM_BLOCK_CALL };
+
+struct llm_block {
+    enum llm_block_kind kind;  /* the n-th LLM_BLOCK_CALL is the n-th of the message's tool calls */
+    const char *text;          /* of text and thinking, else "" */
+    const char *signature;     /* of thinking; of redacted thinking its data; else "" */
+};
+
 enum llm_role { LLM_SYSTEM, LLM_USER, LLM_ASSISTANT, LLM_TOOL };
 
 struct llm_message {
@@ -43,6 +52,8 @@ struct llm_message {
     const char *text;                       /* "" when none */
     const struct llm_tool_call *tool_calls; /* assistant only */
     size_t tool_call_count;
+    const struct llm_block *blocks;         /* assistant only: text and tool_calls again, in the model's pieces */
+    size_t block_count;                     /* 0 unless the model thought before it called */
     const char *tool_call_id;               /* tool only */
     const char *tool_name;                  /* tool only, may be NULL */
     bool is_error;                          /* tool only */
@@ -93,7 +104,8 @@ enum llm_finish { LLM_STOP, LLM_LENGTH, LLM_TOOL_CALLS, LLM_CONTENT_FILTER };
 const char *llm_finish_name(enum llm_finish f); /* "stop", "length", "tool_calls", "content_filter" */
 
 struct llm_usage {
-    int64_t prompt_tokens, completion_tokens, total_tokens;
+    int64_t prompt_tokens; /* all of the prompt, those from the provider's cache and those written to it included */
+    int64_t completion_tokens, total_tokens;
     int64_t cached_tokens, cache_creation_tokens, reasoning_tokens;
 };
 
@@ -102,6 +114,8 @@ struct llm_answer {
     const char *thinking; /* "" when none */
     const struct llm_tool_call *tool_calls;
     size_t tool_call_count;
+    const struct llm_block *blocks; /* for the message that hands the tool calls back; 0 for most answers */
+    size_t block_count;
     enum llm_finish finish;
     struct llm_usage usage;
     int attempts;         /* HTTP requests made, 1.. */

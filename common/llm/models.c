@@ -1,6 +1,7 @@
 #include "llm/models.h"
 
 #include "base/log.h"
+#include "llm/anthropic.h"
 #include "llm/http.h"
 #include "llm/openai.h"
 #include "llm/redact.h"
@@ -130,7 +131,7 @@ bool llm_models_read(struct arena *a, const char *text, size_t len, struct llm_m
 
 struct question {
     const char *url;
-    const char *headers[4];
+    const char *headers[1 + ANTHROPIC_HEADERS + 1];
 };
 
 static const char *without(struct arena *a, const char *root, const char *tail)
@@ -142,25 +143,24 @@ static const char *without(struct arena *a, const char *root, const char *tail)
 /* Keys travel in headers alone: a URL ends up in logs. */
 static bool ask_for(struct arena *a, const struct llm_provider *p, const struct llm_type *type, struct question *q)
 {
-    struct openai_base base;
-    if (!openai_base(a, p, &base))
+    struct upstream_base base;
+    if (!upstream_base(a, p, &base))
         return false;
     const char *root = base.root, *path = "/models", *page = NULL;
     *q = (struct question){.headers = {"Accept: application/json"}};
     if (strcmp(type->name, "ollama") == 0 || strcmp(type->name, "ollama_cloud") == 0) {
         root = without(a, root, "/v1");
         path = "/api/tags";
-        q->headers[1] = openai_key_header(a, p, base.azure);
+        q->headers[1] = openai_key_header(a, p, base.host);
     } else if (type->wire == LLM_WIRE_ANTHROPIC) {
         page = "limit=1000";
-        q->headers[1] = arena_printf(a, "x-api-key: %s", p->api_key);
-        q->headers[2] = "anthropic-version: 2023-06-01";
+        anthropic_headers(a, p, false, q->headers + 1);
     } else if (strcmp(type->name, "gemini_native") == 0 && without(a, root, "/openai") != root) {
         root = without(a, root, "/openai");
         page = "pageSize=1000";
         q->headers[1] = arena_printf(a, "x-goog-api-key: %s", p->api_key);
     } else {
-        q->headers[1] = openai_key_header(a, p, base.azure);
+        q->headers[1] = openai_key_header(a, p, base.host);
     }
     q->url = arena_printf(a, "%s%s%s%s%s", root, path, base.query, !page ? "" : *base.query ? "&" : "?",
                           page ? page : "");
@@ -203,7 +203,7 @@ static bool ask(struct arena *a, const struct llm_provider *p, struct cancel *c,
     struct http_call h = {
         .url = q->url,
         .headers = q->headers,
-        .private_allowed = openai_private_allowed(p, q->url),
+        .private_allowed = upstream_private_allowed(p, q->url),
         .cancel = c,
         .on_body = on_body,
         .ctx = body,

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "base/jsonw.h"
-#include "llm/ssrf.h"
+#include "llm/schema.h"
 
 static bool starts(const char *s, const char *prefix)
 {
@@ -43,39 +43,20 @@ static bool refuses_sampling(const char *model)
     return starts_any(model_base(model), families);
 }
 
-bool openai_base(struct arena *a, const struct llm_provider *p, struct openai_base *b)
+void openai_target(struct arena *a, const struct llm_provider *p, const struct upstream_base *base,
+                   const struct llm_request *r, struct openai_target *t)
 {
-    const struct llm_type *type = llm_type_find(p->type);
-    const char *url = p->base_url && *p->base_url ? p->base_url : type ? type->base_url : NULL;
-    if (!url || !outbound_url_host(url, b->host, sizeof(b->host)))
-        return false;
-    size_t len = strcspn(url, "?");
-    b->query = url + len;
-    while (len > 0 && url[len - 1] == '/')
-        len--;
-    b->root = arena_strndup(a, url, len);
-    b->azure = strstr(b->host, "azure.com") != NULL;
-    return true;
-}
-
-bool openai_target(struct arena *a, const struct llm_provider *p, const struct llm_request *r, struct openai_target *t)
-{
-    struct openai_base base;
-    if (!openai_base(a, p, &base))
-        return false;
     bool ollama = strcmp(p->type, "ollama") == 0 || strcmp(p->type, "ollama_cloud") == 0;
     const char *path = strcmp(p->type, "minimax_native") == 0 ? "/text/chatcompletion_v2" : "/chat/completions";
-    const char *version = ollama && !ends(base.root, "/v1") ? "/v1" : "";
+    const char *version = ollama && !ends(base->root, "/v1") ? "/v1" : "";
     *t = (struct openai_target){
-        .url = arena_printf(a, "%s%s%s%s", base.root, version, path, base.query),
-        .native = strcmp(base.host, "api.openai.com") == 0,
-        .azure = base.azure,
-        .gemini = strcmp(p->type, "gemini_native") == 0 || strcmp(base.host, "generativelanguage.googleapis.com") == 0,
-        .mistral = strcmp(p->type, "mistral") == 0 || strcmp(base.host, "api.mistral.ai") == 0,
-        .together = ends(base.host, "together.xyz") || ends(base.host, "together.ai"),
+        .url = arena_printf(a, "%s%s%s%s", base->root, version, path, base->query),
+        .native = strcmp(base->host, "api.openai.com") == 0,
+        .gemini = strcmp(p->type, "gemini_native") == 0 || strcmp(base->host, "generativelanguage.googleapis.com") == 0,
+        .mistral = strcmp(p->type, "mistral") == 0 || strcmp(base->host, "api.mistral.ai") == 0,
+        .together = ends(base->host, "together.xyz") || ends(base->host, "together.ai"),
         .streams = r->stream && !(strcmp(p->type, "dashscope") == 0 && r->tool_count > 0),
     };
-    return true;
 }
 
 /* Mistral wants exactly nine letters and digits; the same id always gives the same nine. */
@@ -148,24 +129,6 @@ static void write_messages(struct jsonw *w, const struct openai_target *t, const
     jw_arr_end(w);
 }
 
-/* A schema that is not an object, or an object without type or properties, upsets several providers. */
-static void write_schema(struct jsonw *w, const char *schema)
-{
-    json_object *o = schema ? json_parse_owned(schema, strlen(schema), 0, NULL) : NULL;
-    if (o && !json_object_is_type(o, json_type_object)) {
-        json_object_put(o);
-        o = NULL;
-    }
-    if (!o)
-        o = json_object_new_object();
-    if (!json_str(o, "type"))
-        json_object_object_add(o, "type", json_object_new_string("object"));
-    if (!json_get(o, "properties"))
-        json_object_object_add(o, "properties", json_object_new_object());
-    jw_json(w, o);
-    json_object_put(o);
-}
-
 static void write_tools(struct jsonw *w, const struct llm_request *r)
 {
     if (r->tool_count == 0)
@@ -178,10 +141,7 @@ static void write_tools(struct jsonw *w, const struct llm_request *r)
         jw_kstr(w, "name", r->tools[i].name);
         jw_kopt(w, "description", r->tools[i].description);
         jw_key(w, "parameters");
-        if (r->tools[i].sound)
-            jw_raw(w, r->tools[i].parameters, strlen(r->tools[i].parameters));
-        else
-            write_schema(w, r->tools[i].parameters);
+        schema_write(w, &r->tools[i], NULL);
         jw_obj_end(w);
         jw_obj_end(w);
     }
@@ -221,8 +181,9 @@ static void write_params(struct jsonw *w, const struct openai_target *t, const s
 {
     const struct llm_params *p = &call->request->params;
     const char *model = call->model;
-    if (call->max_tokens > 0)
-        jw_kint(w, is_reasoning_family(model) ? "max_completion_tokens" : "max_tokens", call->max_tokens);
+    int64_t max_tokens = wire_max_tokens(call, call->max_tokens);
+    if (max_tokens > 0)
+        jw_kint(w, is_reasoning_family(model) ? "max_completion_tokens" : "max_tokens", max_tokens);
     if (!refuses_sampling(model)) {
         write_number(w, "temperature", p->temperature);
         write_number(w, "top_p", p->top_p);

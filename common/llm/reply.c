@@ -12,20 +12,24 @@ void reply_init(struct reply *r, const struct llm_sink *sink)
     r->sink = sink;
     buf_init(&r->text.all, REPLY_TEXT_MAX);
     buf_init(&r->thinking.all, REPLY_TEXT_MAX);
+    buf_init(&r->signatures, REPLY_TEXT_MAX);
 }
 
 void reply_release(struct reply *r)
 {
     buf_release(&r->text.all);
     buf_release(&r->thinking.all);
+    buf_release(&r->signatures);
     for (size_t i = 0; i < r->call_count; i++) {
         buf_release(&r->calls[i].id);
         buf_release(&r->calls[i].name);
         buf_release(&r->calls[i].arguments);
     }
     free(r->calls);
+    free(r->blocks);
     r->calls = NULL;
-    r->call_count = r->call_cap = 0;
+    r->blocks = NULL;
+    r->call_count = r->call_cap = r->block_count = r->block_cap = 0;
 }
 
 /* Appends whole characters; each byte that belongs to none becomes U+FFFD. */
@@ -226,6 +230,7 @@ void reply_close(struct reply *r, struct arena *a, struct llm_answer *answer)
     answer->text = arena_strndup(a, buf_str(&r->text.all), r->text.all.len);
     answer->thinking = arena_strndup(a, buf_str(&r->thinking.all), r->thinking.all.len);
     calls_close(r, a, answer);
+    reply_blocks_close(r, a, answer);
     answer->usage = r->usage;
     answer->finish = r->finish;
     /* Contract 03 §5.3: any tool call means tool_calls, only a cut answer stays one. */

@@ -174,7 +174,7 @@ static int status_of_word(const char *word)
         {"context_length", 400}, {"invalid_request", 400}, {"content_filter", 400}, {"authentication", 401},
         {"invalid_api_key", 401}, {"insufficient_quota", 402}, {"billing", 402}, {"permission", 403},
         {"not_found", 404}, {"rate_limit", 429}, {"resource_exhausted", 429}, {"overloaded", 529},
-        {"unavailable", 503}, {"timeout", 504}, {"server_error", 500},
+        {"unavailable", 503}, {"timeout", 504}, {"server_error", 500}, {"too_large", 413},
     };
     for (size_t i = 0; word && i < sizeof(words) / sizeof(words[0]); i++)
         if (strcasestr(word, words[i].part))

@@ -29,6 +29,7 @@ bool wire_is_overflow(const char *text)
     static const char *const signs[] = {
         "context_length_exceeded", "maximum context length", "context window",   "context length exceeded",
         "prompt is too long",      "input is too long",      "exceeds the context", "too many tokens in the prompt",
+        "exceed context limit",
     };
     for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
         if (strcasestr(text, signs[i]))
@@ -36,13 +37,27 @@ bool wire_is_overflow(const char *text)
     return false;
 }
 
-int64_t wire_max_tokens_hint(const char *text)
+int64_t wire_max_tokens(const struct wire_call *call, int64_t wanted)
 {
-    const char *limit = strcasestr(text, "at most ");
-    if (!limit || !(strstr(text, "max_tokens") || strstr(text, "max_completion_tokens")))
-        return 0;
+    int64_t limit = call->max_tokens_limit;
+    return limit > 0 && (wanted <= 0 || wanted > limit) ? limit : wanted;
+}
+
+static int64_t number_at(const char *digits)
+{
     int64_t value = 0;
-    for (const char *c = limit + strlen("at most "); *c >= '0' && *c <= '9' && value < INT32_MAX; c++)
+    for (const char *c = digits; *c >= '0' && *c <= '9' && value < INT32_MAX; c++)
         value = value * 10 + (*c - '0');
     return value < INT32_MAX ? value : 0;
+}
+
+int64_t wire_max_tokens_hint(const char *text)
+{
+    static const char most[] = "at most ", above[] = " > ";
+    const char *limit = strcasestr(text, most), *excess = strstr(text, above);
+    if (!strstr(text, "max_tokens") && !strstr(text, "max_completion_tokens"))
+        return 0;
+    if (limit)
+        return number_at(limit + strlen(most));
+    return excess && strstr(excess, "maximum allowed") ? number_at(excess + strlen(above)) : 0;
 }

@@ -23,12 +23,14 @@ struct wire_call {
     const struct llm_provider *provider;
     const struct llm_request *request;
     const char *model;
-    int64_t max_tokens; /* <= 0 = leave out */
+    int64_t max_tokens;       /* wanted; <= 0 = not said */
+    int64_t max_tokens_limit; /* the upstream named it in an earlier attempt; 0 = it did not */
     const struct llm_sink *sink;
     struct cancel *cancel;
     struct reply *reply;
 };
 
+void anthropic_try(const struct wire_call *call, struct wire_result *result);
 void openai_try(const struct wire_call *call, struct wire_result *result);
 void offline_try(const struct wire_call *call, struct wire_result *result);
 
@@ -38,7 +40,9 @@ bool wire_pause(const struct wire_call *call, int64_t ms);
 bool wire_status_transient(int status);
 /* Texts by which upstreams say that the conversation is too long. */
 bool wire_is_overflow(const char *text);
-/* "max_tokens too large … at most N": N, else 0. */
+/* What is wanted, or as much of it as the upstream allows. */
+int64_t wire_max_tokens(const struct wire_call *call, int64_t wanted);
+/* "max_tokens too large … at most N", "max_tokens: M > N, which is the maximum allowed …": N, else 0. */
 int64_t wire_max_tokens_hint(const char *text);
 
 #endif

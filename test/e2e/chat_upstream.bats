@@ -7,7 +7,6 @@ setup_file() {
     export CLAWGATE_UPSTREAM_RETRY_MS=50
     gateway_start '{"agents":{"defaults":{"run_timeout_sec":5}}}'
     provider plain ''
-    provider anthropic '' anthropic_native
     clawgate provider set dead --type openai_compat --base-url http://127.0.0.1:9/v1 --api-key sk-dead --model m >/dev/null
     clawgate agent create dead --provider dead >/dev/null
 }
@@ -100,15 +99,6 @@ last_error() {
     ask "status=307,location=$UPSTREAM/v1/chat/completions"
     [ "$status_code" -ge 400 ]
     assert_equal "$calls" 1
-}
-
-@test "a provider type that is not built in says so and is not retryable" {
-    local after_ms=0
-    say x goclaw:anthropic
-    assert_status 503
-    assert_envelope 503 UNAVAILABLE
-    assert_equal "$(header X-Should-Retry)" false
-    assert_equal "$(header Retry-After)" ""
 }
 
 @test "01 §3.3: 504 when the run's time is over, plain and streamed, and the trace says error" {

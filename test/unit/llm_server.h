@@ -17,6 +17,7 @@ enum step_end {
     HANG,     /* say nothing more until the client goes */
     COMMENTS, /* a chunk with an SSE comment every 50 ms until the client goes */
     EVENTS,   /* a chunk with a delta every 50 ms until the client goes */
+    PINGS,    /* a chunk with Anthropic's ping every 50 ms until the client goes */
     FLOOD,    /* bytes without end until the client goes */
 };
 
@@ -98,6 +99,7 @@ static inline void server_until_gone(struct server_peer *p, enum step_end how)
 {
     char byte, flood[4096];
     const char *chunk = how == COMMENTS ? "5\r\n: c\n\n\r\n"
+                        : how == PINGS  ? "24\r\nevent: ping\ndata: {\"type\": \"ping\"}\n\n\r\n"
                                         : "33\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"tick \"}}]}\n\n\r\n";
     memset(flood, 'x', sizeof(flood));
     bool alive = true;

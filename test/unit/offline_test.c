@@ -314,9 +314,6 @@ static void other_types(void **state)
     p.type = "no such type";
     assert_false(llm_call(f.arena, &p, &f.request, NULL, &f.cancel, &f.answer, &f.fault, NULL));
     assert_int_equal(f.fault.kind, FAULT_STATE);
-    p.type = "anthropic_native";
-    assert_false(llm_call(f.arena, &p, &f.request, NULL, &f.cancel, &f.answer, &f.fault, NULL));
-    assert_int_equal(f.fault.kind, FAULT_NOT_BUILT);
     p.type = "yescale";
     f.request.model = "";
     assert_false(llm_call(f.arena, &p, &f.request, NULL, &f.cancel, &f.answer, &f.fault, NULL));

@@ -1,78 +1,13 @@
+#include "reader_fixture.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdint.h>
 
-#include <cmocka.h>
-
-#include "base/utf8.h"
 #include "llm/openai.h"
 #include "llm/redact.h"
 
-static void sink_text(void *ctx, const char *s, size_t n)
-{
-    assert_true(n > 0 && utf8_valid(s, n));
-    buf_add(ctx, s, n);
-}
-
-static const struct llm_sink sink_proto = {.text = sink_text};
-
-/* What one body means, on one line. */
-static char *outcome(struct arena *a, int status, const char *type, const char *body, size_t n, size_t split,
-                     const char *network_error)
-{
-    struct buf seen = BUF_INIT(REPLY_TEXT_MAX);
-    struct llm_sink sink = sink_proto;
-    sink.ctx = &seen;
-    struct reply reply;
-    struct openai_reader rd;
-    struct wire_result res;
-    struct llm_answer answer = {0};
-    reply_init(&reply, &sink);
-    openai_reader_init(&rd, a, &reply, &res, status, type);
-    size_t parts[] = {split, n - split};
-    for (int i = 0; i < 2; i++) {
-        char *exact = malloc(parts[i] ? parts[i] : 1);
-        memcpy(exact, body + (i ? split : 0), parts[i]);
-        bool go_on = parts[i] == 0 || openai_reader_feed(&rd, exact, parts[i]);
-        free(exact);
-        if (!go_on)
-            break;
-    }
-    openai_reader_finish(&rd, network_error);
-    reply_close(&reply, a, &answer);
-    assert_string_equal(buf_str(&seen), answer.text);
-    buf_clear(&seen);
-    if (res.ok)
-        buf_addf(&seen, "%s [%s] %s", answer.text, answer.thinking, llm_finish_name(answer.finish));
-    else
-        buf_addf(&seen, "%s%s%d %s", answer.text, *answer.text ? " / " : "", res.status, res.reason);
-    if (!res.ok)
-        buf_adds(&seen, res.blocked ? " (blocked)" : res.transient ? " (transient)" : "");
-    for (size_t i = 0; i < answer.tool_call_count; i++)
-        buf_addf(&seen, " %s:%s(%s)%s", answer.tool_calls[i].id, answer.tool_calls[i].name,
-                 answer.tool_calls[i].arguments, answer.tool_calls[i].malformed ? "!" : "");
-    if (answer.usage.total_tokens > 0)
-        buf_addf(&seen, " %d+%d=%d c%d w%d r%d", (int)answer.usage.prompt_tokens, (int)answer.usage.completion_tokens,
-                 (int)answer.usage.total_tokens, (int)answer.usage.cached_tokens,
-                 (int)answer.usage.cache_creation_tokens, (int)answer.usage.reasoning_tokens);
-    char *line = arena_strdup(a, buf_str(&seen));
-    buf_release(&seen);
-    openai_reader_release(&rd);
-    reply_release(&reply);
-    return line;
-}
-
-static void expect_n(int status, const char *type, const char *body, size_t n, const char *wanted)
-{
-    struct arena *a = arena_new();
-    for (size_t split = 0; split <= n; split++)
-        assert_string_equal(outcome(a, status, type, body, n, split, NULL), wanted);
-    arena_free(a);
-}
-
 static void expect(int status, const char *body, const char *wanted)
 {
-    expect_n(status, "application/json", body, strlen(body), wanted);
+    expect_body(&openai_dialect, status, "application/json", body, wanted);
 }
 
 #define DELTA(json) "data: {\"choices\":[{\"index\":0,\"delta\":" json "}]}\n\n"
@@ -128,8 +63,8 @@ static void plain_errors(void **state)
     expect(200, "{} trailing", "502 the answer is not valid JSON (transient)");
     expect(200, "", "0 the answer is empty (transient)");
     expect(200, " \n", "0 the answer is empty (transient)");
-    expect_n(200, "text/html", "<html>hello</html>", 18,
-             "200 the answer is text/html instead of JSON; is the base URL right? (blocked)");
+    expect_body(&openai_dialect, 200, "text/html", "<html>hello</html>",
+                "200 the answer is text/html instead of JSON; is the base URL right? (blocked)");
 }
 
 static void http_errors(void **state)
@@ -204,12 +139,12 @@ static void stream_errors(void **state)
     expect(200, ": only\n\n: comments\n\n", "0 stream truncated (transient)");
     struct arena *a = arena_new();
     const char *cut = DELTA("{\"content\":\"x\"}");
-    assert_string_equal(outcome(a, 200, "", cut, strlen(cut), 0, "reset"), "x / 0 stream truncated: reset (transient)");
+    assert_string_equal(outcome(&openai_dialect, a, 200, "", cut, strlen(cut), 0, "reset"), "x / 0 stream truncated: reset (transient)");
     const char *whole = FINISH("stop");
-    assert_string_equal(outcome(a, 200, "", whole, strlen(whole), 0, "reset"), " [] stop");
-    assert_string_equal(outcome(a, 0, "", "", 0, 0, "no route"), "0 no route (transient)");
-    assert_string_equal(outcome(a, 200, "", "{\"choices\":", 11, 0, "reset"), "0 reset (transient)");
-    assert_string_equal(outcome(a, 503, "", "{}", 2, 0, "reset"), "503 HTTP 503 (transient)");
+    assert_string_equal(outcome(&openai_dialect, a, 200, "", whole, strlen(whole), 0, "reset"), " [] stop");
+    assert_string_equal(outcome(&openai_dialect, a, 0, "", "", 0, 0, "no route"), "0 no route (transient)");
+    assert_string_equal(outcome(&openai_dialect, a, 200, "", "{\"choices\":", 11, 0, "reset"), "0 reset (transient)");
+    assert_string_equal(outcome(&openai_dialect, a, 503, "", "{}", 2, 0, "reset"), "503 HTTP 503 (transient)");
     arena_free(a);
 }
 
@@ -232,10 +167,10 @@ static void broken_text(void **state)
            " [] tool_calls i:f({\"x\":\"\xF0\x9F\x98\x80\"})");
 }
 
-static void feed_many(struct openai_reader *rd, const char *chunk, size_t times, bool *alive)
+static void feed_many(struct reader *rd, const char *chunk, size_t times, bool *alive)
 {
     for (size_t i = 0; i < times && *alive; i++)
-        *alive = openai_reader_feed(rd, chunk, strlen(chunk));
+        *alive = reader_feed(rd, chunk, strlen(chunk));
 }
 
 static void limits(void **state)
@@ -243,7 +178,7 @@ static void limits(void **state)
     (void)state;
     struct arena *a = arena_new();
     struct reply reply;
-    struct openai_reader rd;
+    struct reader rd;
     struct wire_result res;
     struct buf event = BUF_INIT(2 << 20);
     /* 8 MiB of text in events of 1 MiB, then one more byte. */
@@ -253,19 +188,19 @@ static void limits(void **state)
     buf_adds(&event, "\"}}]}\n\n");
     bool alive = true;
     reply_init(&reply, NULL);
-    openai_reader_init(&rd, a, &reply, &res, 200, "");
+    reader_init(&rd, &openai_dialect, a, &reply, &res, 200, "");
     feed_many(&rd, buf_str(&event), 8, &alive);
     assert_true(alive);
     feed_many(&rd, DELTA("{\"content\":\"x\"}"), 1, &alive);
     assert_false(alive);
-    openai_reader_finish(&rd, NULL);
+    reader_finish(&rd, NULL);
     assert_false(res.ok || res.transient);
     assert_int_equal(reply.text.all.len, 8 << 20);
-    openai_reader_release(&rd);
+    reader_release(&rd);
     reply_release(&reply);
     /* One event without end. */
     reply_init(&reply, NULL);
-    openai_reader_init(&rd, a, &reply, &res, 200, "");
+    reader_init(&rd, &openai_dialect, a, &reply, &res, 200, "");
     alive = true;
     feed_many(&rd, "data: ", 1, &alive);
     char fill[1025];
@@ -275,9 +210,9 @@ static void limits(void **state)
     assert_true(alive);
     feed_many(&rd, "x", 1, &alive);
     assert_false(alive);
-    openai_reader_release(&rd);
+    reader_release(&rd);
     /* A plain body of 16 MiB and one byte more. */
-    openai_reader_init(&rd, a, &reply, &res, 200, "");
+    reader_init(&rd, &openai_dialect, a, &reply, &res, 200, "");
     alive = true;
     feed_many(&rd, "{", 1, &alive);
     feed_many(&rd, fill, 16383, &alive);
@@ -286,7 +221,7 @@ static void limits(void **state)
     assert_true(alive);
     feed_many(&rd, "x", 1, &alive);
     assert_false(alive);
-    openai_reader_release(&rd);
+    reader_release(&rd);
     reply_release(&reply);
     buf_release(&event);
     arena_free(a);
@@ -320,9 +255,11 @@ static const struct llm_tool tool = {.name = "f", .description = "does f", .para
 
 static char *request(struct arena *a, const struct llm_provider *p, const char *model, struct llm_request r, char **url)
 {
+    struct upstream_base base;
     struct openai_target t;
     struct buf *out = buf_new(a, 100000);
-    assert_true(openai_target(a, p, &r, &t));
+    assert_true(upstream_base(a, p, &base));
+    openai_target(a, p, &base, &r, &t);
     struct wire_call call = {.arena = a, .provider = p, .request = &r, .model = model, .max_tokens = r.params.max_tokens};
     assert_true(openai_request(out, &t, &call));
     assert_true(json_gate(out->data, out->len, 0, NULL));
@@ -417,9 +354,9 @@ static void dialects(void **state)
     assert_non_null(strstr(request(a, &p, "m", r, NULL), "\"stream\":false"));
     r.tool_count = 0;
     assert_non_null(strstr(request(a, &p, "m", r, NULL), "\"stream\":true"));
-    struct openai_target t;
+    struct upstream_base base;
     p.base_url = "http://user@host/";
-    assert_false(openai_target(a, &p, &r, &t));
+    assert_false(upstream_base(a, &p, &base));
     arena_free(a);
 }
 
