@@ -89,6 +89,19 @@ static int64_t max_tokens(struct run *r)
     return asked > 0 && asked < cap ? asked : cap;
 }
 
+/* What the request says, else the agent's thinking level; NULL when that is off. */
+static const char *reasoning_effort(struct run *r)
+{
+    static const char *const levels[] = {"low", "medium", "high"};
+    if (r->in->params.reasoning_effort && *r->in->params.reasoning_effort)
+        return r->in->params.reasoning_effort;
+    const char *level = json_str(run_json(r, r->in->agent->other_config), "thinking_level");
+    for (size_t i = 0; level && i < sizeof levels / sizeof *levels; i++)
+        if (strcmp(levels[i], level) == 0)
+            return levels[i];
+    return NULL;
+}
+
 /* "required" or a named tool has done its work once a tool was called; "none" holds for the whole run. */
 static bool chooses_none(json_object *choice)
 {
@@ -108,6 +121,7 @@ static bool call_model(struct loop *l, bool with_tools, struct llm_answer *answe
         .stream = r->in->stream,
     };
     req.params.max_tokens = max_tokens(r);
+    req.params.reasoning_effort = reasoning_effort(r);
     if (!(req.params.temperature >= 0))
         req.params.temperature = r->engine->config->temperature;
     if (!with_tools || (r->tool_calls > 0 && !chooses_none(req.params.tool_choice)))

@@ -4,11 +4,27 @@
 #include "base/utf8.h"
 #include "tool/tool.h"
 
-enum { PREVIEW = 500, TOOL_ERROR_PREVIEW = 200, RESULT_MAX = 100000 };
+enum { PREVIEW = 500, TOOL_ERROR_PREVIEW = 200, RESULT_MAX = 100000, CALL_ID_MAX = 40 };
 
-/* Ids handed on are unique in the whole transcript (03 §5.6). */
-static const char *call_id(struct run *r, int iteration, const char *original, size_t index)
+/* Fit for everybody, and of no earlier call. */
+static bool id_is_good(const struct run *r, const char *id)
 {
+    size_t n = strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    if (n == 0 || n > CALL_ID_MAX || id[n])
+        return false;
+    for (size_t i = 0; i < r->message_count; i++)
+        for (size_t k = 0; k < r->messages[i].tool_call_count; k++)
+            if (strcmp(r->messages[i].tool_calls[k].id, id) == 0)
+                return false;
+    return true;
+}
+
+/* Ids handed on are unique in the whole transcript (03 §5.6); those of a turn that goes back as it was are kept. */
+static const char *call_id(struct run *r, int iteration, const struct llm_answer *answer, size_t index)
+{
+    const char *original = answer->tool_calls[index].id;
+    if (answer->block_count > 0 && id_is_good(r, original))
+        return original;
     char hex[SHA256_HEX_SIZE];
     const char *text = arena_printf(r->arena, "%s\n%s\n%d\n%zu", original, r->id, iteration, index);
     sha256_hex(text, strlen(text), hex);
@@ -97,9 +113,14 @@ void tools_run(struct run *r, int iteration, const struct llm_answer *answer, st
     struct llm_tool_call *client = ARENA_ARRAY(r->arena, struct llm_tool_call, n);
     for (size_t i = 0; i < n; i++) {
         calls[i] = answer->tool_calls[i];
-        calls[i].id = call_id(r, iteration, calls[i].id, i);
+        calls[i].id = call_id(r, iteration, answer, i);
     }
-    struct llm_message m = {.role = LLM_ASSISTANT, .text = answer->text, .tool_calls = calls, .tool_call_count = n};
+    struct llm_message m = {.role = LLM_ASSISTANT,
+                            .text = answer->text,
+                            .tool_calls = calls,
+                            .tool_call_count = n,
+                            .blocks = answer->blocks,
+                            .block_count = answer->block_count};
     run_push(r, &m);
     record_message(r, &m, answer->thinking);
     *out = (struct tools_outcome){.client = client};
