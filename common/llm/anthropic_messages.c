@@ -24,7 +24,7 @@ static void write_id(struct jsonw *w, const char *key, const char *id)
 {
     static const char fine[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
     char fit[CALL_ID_MAX + 1] = "_";
-    for (size_t i = 0; id[i] && i < CALL_ID_MAX; i++)
+    for (size_t i = 0; i < CALL_ID_MAX && id[i]; i++)
         fit[i] = strchr(fine, id[i]) ? id[i] : '_';
     jw_kstr(w, key, fit);
 }

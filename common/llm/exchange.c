@@ -20,6 +20,9 @@ bool upstream_base(struct arena *a, const struct llm_provider *p, struct upstrea
     while (len > 0 && url[len - 1] == '/')
         len--;
     b->root = arena_strndup(a, url, len);
+    /* Anthropic's host alone is how its address is often written down. */
+    if (type && type->wire == LLM_WIRE_ANTHROPIC && !strchr(strstr(b->root, "://") + 3, '/'))
+        b->root = arena_printf(a, "%s/v1", b->root);
     return true;
 }
 

@@ -8,7 +8,7 @@ enum { EXCHANGE_REQUEST_MAX = 64 << 20 };
 
 /* A provider's base URL, taken apart. */
 struct upstream_base {
-    const char *root;  /* without trailing slashes */
+    const char *root;  /* without trailing slashes; with /v1 where Anthropic's host stands alone */
     const char *query; /* "?…", or "" */
     char host[256];
 };

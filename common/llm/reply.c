@@ -94,11 +94,10 @@ static bool part_forward(struct reply *r, struct reply_part *p, size_t from,
         r->too_large = true;
         return false;
     }
-    if (!r->sink || p->all.len == from)
+    if (!to || p->all.len == from)
         return true;
     r->forwarded = r->unflushed = true;
-    if (to)
-        to(r->sink->ctx, p->all.data + from, p->all.len - from);
+    to(r->sink->ctx, p->all.data + from, p->all.len - from);
     return true;
 }
 

@@ -34,8 +34,9 @@ static void drop(json_object *o, enum place place, const char *const *unwanted, 
         return;
     for (const char *const *keyword = unwanted; place == PLACE_SCHEMA && *keyword; keyword++)
         json_object_object_del(o, *keyword);
-    json_object_object_foreach(o, name, value)
+    json_object_object_foreach(o, name, value) {
         drop(value, place == PLACE_NAMED ? PLACE_SCHEMA : place_of(name), unwanted, depth + 1);
+    }
 }
 
 /* A schema that is not an object, or an object without type or properties, upsets several providers. */

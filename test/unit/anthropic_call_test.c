@@ -27,8 +27,10 @@ static void headers(void **state)
     assert_true(sent(&f, "POST /v1/messages HTTP/1.1\r\n") && sent(&f, "\r\nx-api-key: s3cret-key\r\n"));
     assert_true(sent(&f, "\r\nanthropic-version: 2023-06-01\r\n") && sent(&f, "\r\nAccept: application/json\r\n"));
     assert_true(!sent(&f, "anthropic-beta") && !sent(&f, "Authorization"));
+    snprintf(f.url, sizeof(f.url), "http://127.0.0.1:%d/?a=b", f.server.port);
     f.request.params.reasoning_effort = "low";
     assert_true(call(&f));
+    assert_true(sent(&f, "POST /v1/messages?a=b HTTP/1.1\r\n"));
     assert_true(sent(&f, "\r\nanthropic-beta: interleaved-thinking-2025-05-14\r\n"));
     f.provider.api_key = "sk-ant-oat01-token";
     assert_true(call(&f));
@@ -91,6 +93,33 @@ static void streams(void **state)
     stop(&f);
 }
 
+#define THOUGHT_CHUNK "56\r\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"thinking\":\"a thought lost\"}}\n\n\r\n"
+#define ERROR_CHUNK "4d\r\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Busy\"}}\n\n\r\n"
+
+static void on_thinking(void *ctx, const char *s, size_t n)
+{
+    (void)ctx, (void)s, (void)n;
+}
+
+/* Thoughts that nobody was told do not forbid another attempt. */
+static void thoughts_and_retries(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {STREAM THOUGHT_CHUNK ERROR_CHUNK LAST, CLOSE}, {STREAM TEXT_CHUNK STOP_CHUNK LAST, KEEP},
+        {STREAM THOUGHT_CHUNK ERROR_CHUNK LAST, CLOSE},
+    };
+    struct fixture f;
+    start_anthropic(&f, steps, COUNT(steps));
+    f.request.stream = true;
+    assert_true(call(&f));
+    assert_int_equal(f.answer.attempts, 2);
+    assert_string_equal(f.answer.thinking, "");
+    f.sink.thinking = on_thinking;
+    expect_fault(&f, FAULT_UNAVAILABLE, "Busy", 1);
+    stop(&f);
+}
+
 static void overflow(void **state)
 {
     (void)state;
@@ -126,7 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers),  cmocka_unit_test(too_many_tokens), cmocka_unit_test(streams),
-        cmocka_unit_test(overflow), cmocka_unit_test(pings),
+        cmocka_unit_test(overflow), cmocka_unit_test(pings),           cmocka_unit_test(thoughts_and_retries),
     };
     fixture_clocks();
     return cmocka_run_group_tests(tests, NULL, NULL);
