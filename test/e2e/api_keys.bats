@@ -356,10 +356,10 @@ refuses() {
     extra=("Idempotency-Key: once")
     mint read
     local made
-    made=$(jq -cS 'del(.key)' <<<"$body")
+    made=$(jq -c 'del(.key)' <<<"$body")
     api POST $KEYS '{"name":"k","scopes":["operator.read"]}'
     assert_status 201
-    assert_equal "$(jq -cS . <<<"$body")" "$made"
+    assert_equal "$(jq -c . <<<"$body")" "$made"
     api POST $KEYS '{"name":"k","scopes":["operator.write"]}'
     assert_error 409 ALREADY_EXISTS Idempotency-Key
     assert_equal "$(sql 'SELECT COUNT(*) FROM api_keys')" 1

@@ -176,7 +176,7 @@ assert_key_kept() {
 @test "a redirect is not followed" {
     say "@upstream status=302,location=http%3A%2F%2F169.254.169.254%2F" goclaw:good
     [[ $status_code == 409 || $status_code == 503 ]] || fail "$status_code $body"
-    say "@upstream status=307,location=$(jq -rn --arg u "$UPSTREAM/v1/chat/completions" '$u | @uri')" goclaw:good
+    say "@upstream status=307,location=$(command jq -rn --arg u "$UPSTREAM/v1/chat/completions" '$u | @uri')" goclaw:good
     [[ $status_code == 409 || $status_code == 503 ]] || fail "$status_code $body"
     # It came over TLS only; the plain address it was sent to was not asked.
     assert_equal "$(upstream_requests | jq -c '[.[] | select(.body | contains("status=307")) | .headers.host] | unique')" \
