@@ -158,9 +158,13 @@ const struct route *route_find(const struct route *routes, size_t n, const struc
 {
     const struct route *best = NULL;
     unsigned methods = 0;
+    bool fits = false;
     for (size_t i = 0; i < n; i++) {
         const struct route *r = &routes[i];
-        if (!pattern_matches(r->pattern, path))
+        /* Rows of one pattern mostly stand together, one a method. */
+        if (i == 0 || strcmp(r->pattern, routes[i - 1].pattern) != 0)
+            fits = pattern_matches(r->pattern, path);
+        if (!fits)
             continue;
         methods |= 1U << r->method;
         if (r->method == m && (best == NULL || pattern_compare(r->pattern, best->pattern) < 0))
