@@ -1,13 +1,15 @@
 # Shared hosting: what `make install` installs, as plain CGI under Apache, in a directory made by `clawgate site`.
 
 load helper
+load front
+load apache
 
 # Apache's workers never run as root: as root in this test, the home and the programs lie where they may go.
 setup_file() {
-    local module modules=/usr/lib/apache2/modules port
+    local port
     upstream_start
     PLACE=$(mktemp -d /tmp/site.XXXXXX)
-    export PLACE APACHE_PID
+    export PLACE
     port=$(free_port)
     export base=http://127.0.0.1:$port
     chmod 755 "$PLACE"
@@ -23,38 +25,18 @@ setup_file() {
     export TOKEN
     "$site" site "$PLACE/html" --home "$GATEWAY_HOME"
     [ "$(id -u)" -ne 0 ] || chown -R nobody:nogroup "$GATEWAY_HOME"
-    {
-        for module in mpm_event authz_core env rewrite cgid; do
-            echo "LoadModule ${module}_module $modules/mod_$module.so"
-        done
-        cat <<CONF
-ServerRoot $PLACE
-ServerName gateway.example.org
-PidFile $PLACE/pid
-ErrorLog $PLACE/log/error.log
+    apache_serve "$PLACE/log" "$port" mpm_event authz_core env rewrite cgid <<CONF
 ScriptSock $PLACE/cgid.sock
-Listen 127.0.0.1:$port
-User nobody
-Group nogroup
 DocumentRoot $PLACE/html
 <Directory $PLACE/html>
     AllowOverride All
     Require all granted
 </Directory>
 CONF
-    } >"$PLACE/httpd.conf"
-    apache2 -f "$PLACE/httpd.conf" -D FOREGROUND >"$PLACE/log/out" 2>&1 3>&- &
-    APACHE_PID=$!
-    disown
-    answers() { curl -fs -o /dev/null "$base/health"; }
-    wait_until 5 answers || {
-        cat "$PLACE/log/out" "$PLACE/log/error.log" >&2
-        return 1
-    }
 }
 
 teardown_file() {
-    [ -z "${APACHE_PID:-}" ] || kill "$APACHE_PID" || true
+    apache_stop
     upstream_stop
     rm -rf "${PLACE:-}"
 }
@@ -94,17 +76,7 @@ teardown_file() {
 }
 
 @test "records are made, changed and deleted" {
-    extra=("X-GoClaw-User-Id: alice")
-    api POST /v1/agents '{"agent_key": "hosted"}'
-    assert_status 201
-    local id
-    id=$(jq -r .id <<<"$body")
-    api PUT "/v1/agents/$id" '{"display_name": "Hosted"}'
-    assert_status 200
-    api DELETE "/v1/agents/$id"
-    assert_status 200
-    api GET "/v1/agents/$id"
-    assert_error 404 NOT_FOUND id
+    front_changes_records
 }
 
 @test "neither scripts nor settings can be asked for by name" {

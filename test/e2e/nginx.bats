@@ -1,6 +1,7 @@
 # The programs behind nginx, by tools/examples/nginx.conf: the core of what lighttpd gives must hold there too.
 
 load helper
+load front
 
 setup_file() {
     upstream_start
@@ -73,56 +74,24 @@ CONF
 }
 
 @test "a completion and its headers" {
-    say "/echo through nginx"
-    assert_status 200
-    assert_equal "$(answer)" "through nginx"
-    say "hello" goclaw:plain
-    assert_equal "$(answer)" "Hello from upstream."
-    jq_eq '.id' "\"chatcmpl-$(header X-GoClaw-Run-Id | tr -d -)\""
-    assert_equal "$(header X-Content-Type-Options)" nosniff
-    assert_equal "$(header Server | cut -d/ -f1)" nginx
+    front_completes nginx
 }
 
 @test "a stream comes at once, piece by piece, and ends once" {
-    local times
-    mapfile -t times < <(frame_times "$(stream_body '@upstream delay=1500,tokens=6,pace=150' goclaw:plain)")
-    [ "${times[0]}" -lt $((1000 * SLOWER)) ] || fail "the first frame waited for the model: ${times[*]}"
-    [ $((times[-1] - times[1])) -ge 600 ] || fail "the frames came together: ${times[*]}"
-    [ "$(printf '%s\n' "${times[@]}" | sort -u | wc -l)" -ge 6 ] || fail "the frames came in heaps: ${times[*]}"
-    assert_equal "$(sse_terminals "$BATS_TEST_TMPDIR/stream")" 1
-    assert_equal "$(sse_data "$BATS_TEST_TMPDIR/stream" | tail -n 1)" "[DONE]"
+    front_streams
     sse "$(stream_body '@upstream tokens=9,cut=reset' goclaw:plain)"
     assert_equal "$(sse_terminals) $(sse_data | tail -n 1)" "1 [DONE]"
     assert_equal "$(header X-Accel-Buffering)" ""
 }
 
 @test "sessions carry their history, and encoded keys stay as they are" {
-    extra=("X-GoClaw-Session-Key: a/b c")
-    say one goclaw:plain
-    say two goclaw:plain
-    assert_equal "$(upstream_last | jq '[.body.messages[] | select(.role != "system")] | length')" 3
-    extra=()
-    api GET /v1/sessions/agent:plain:http:direct:a%2Fb%20c
-    assert_status 200
-    jq_eq '.messageCount' 4
+    front_remembers
 }
 
 @test "errors are the programs' own" {
-    bearer='' api GET /v1/models
-    assert_error 401 UNAUTHORIZED
-    api GET /v1/nothing
-    assert_error 404 NOT_FOUND
-    api GET /v1//models
-    assert_error 404 NOT_FOUND
-    api DELETE /v1/chat/completions
-    assert_error 405 INVALID_REQUEST
-    say x goclaw:nobody
-    assert_error 404 NOT_FOUND model
+    front_errors
     api GET /v1/models/%2e%2e
     assert_status 400
-    say '@upstream status=500' goclaw:plain
-    assert_error 503 UNAVAILABLE
-    assert_equal "$(header X-Should-Retry)" false
 }
 
 @test "a user header without a value is refused, not taken for nobody" {
@@ -160,16 +129,7 @@ CONF
 }
 
 @test "bodies of several megabytes pass, those above the limit are 413 in the envelope" {
-    {
-        printf '{"messages":[{"role":"user","content":"/echo big"}],"pad":"'
-        head -c 5000000 /dev/zero | tr '\0' a
-        printf '"}'
-    } >"$BATS_TEST_TMPDIR/big"
-    api POST /v1/chat/completions "@$BATS_TEST_TMPDIR/big"
-    assert_status 200
-    head -c 10485761 /dev/zero | tr '\0' ' ' >"$BATS_TEST_TMPDIR/big"
-    api POST /v1/chat/completions "@$BATS_TEST_TMPDIR/big"
-    assert_error 413 INVALID_REQUEST
+    front_takes_bodies
 }
 
 @test "fifty streams at a time are whole" {
@@ -186,8 +146,7 @@ CONF
 }
 
 @test "no query string reaches a log" {
-    api GET "/v1/sessions?token=query-secret-1"
-    refute grep -rq query-secret-1 "$NGINX_DIR" "$GATEWAY_HOME/log"
+    front_logs_no_query query-secret-1 "$NGINX_DIR"
 }
 
 @test "the example sends every route to the program that describes it" {
