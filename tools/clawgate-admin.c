@@ -370,14 +370,40 @@ struct put {
     struct agent agent;
 };
 
-/* Encrypted inside the transaction: a change of the key then sees the row, or this sees the new key. */
+/* NULL when the settings cannot be read. */
+static const char *settings_with_model(struct arena *a, const char *settings, const char *model)
+{
+    struct json_fault jf;
+    json_object *o = json_parse(a, settings, strlen(settings), 0, &jf);
+    struct buf *b = buf_new(a, 128 << 10);
+    struct jsonw w;
+    if (!json_object_is_type(o, json_type_object))
+        return NULL;
+    json_object_object_add(o, "default_model", json_object_new_string(model));
+    jw_init(&w, b);
+    jw_json(&w, o);
+    return b->failed ? NULL : buf_str(b);
+}
+
+/* What the command line leaves out stays as it is. Encrypted inside the transaction: a change of the key then sees the
+ * row, or this sees the new key. */
 static enum db_rc provider_job(struct db *db, void *arg)
 {
     struct put *p = arg;
-    p->provider.api_key = crypto_encrypt(p->ad->a, &p->ad->config->keys, p->ad->o.api_key ? p->ad->o.api_key : "");
-    if (!p->provider.api_key)
-        return DB_ERROR;
-    return provider_put(db, p->ad->a, p->tenant_id, &p->provider);
+    const struct options *o = &p->ad->o;
+    struct provider *to = &p->provider, was;
+    enum db_rc rc = provider_find(db, p->ad->a, p->tenant_id, to->name, &was);
+    if (rc != DB_ROW && rc != DB_OK)
+        return rc;
+    if (rc == DB_ROW) {
+        to->provider_type = o->type ? o->type : was.provider_type;
+        to->api_base = o->base_url ? to->api_base : was.api_base;
+        to->settings = o->model ? settings_with_model(p->ad->a, was.settings, o->model) : was.settings;
+    }
+    to->api_key = rc == DB_ROW && !o->api_key
+                      ? was.api_key
+                      : crypto_encrypt(p->ad->a, &p->ad->config->keys, o->api_key ? o->api_key : "");
+    return to->api_key && to->settings ? provider_put(db, p->ad->a, p->tenant_id, to) : DB_ERROR;
 }
 
 static int cmd_provider_set(struct admin *ad)
@@ -392,24 +418,14 @@ static int cmd_provider_set(struct admin *ad)
         return fail("unknown provider type %s", type);
     if (ad->o.base_url && *ad->o.base_url && !outbound_url_check(ad->o.base_url, true, &why))
         return fail("--base-url: %s", why);
-    const char *settings = "{}";
-    if (ad->o.model) {
-        struct buf *b = buf_new(ad->a, 4096);
-        struct jsonw w;
-        jw_init(&w, b);
-        jw_obj(&w);
-        jw_kstr(&w, "default_model", ad->o.model);
-        jw_obj_end(&w);
-        settings = buf_str(b);
-    }
     char *base = arena_strdup(ad->a, ad->o.base_url ? ad->o.base_url : "");
     while (*base && base[strlen(base) - 1] == '/')
         base[strlen(base) - 1] = '\0';
-    p.provider = (struct provider){.name = name, .provider_type = type, .api_base = base,
-                                   .settings = settings, .enabled = true};
+    p.provider = (struct provider){.name = name, .provider_type = type, .api_base = base, .enabled = true,
+                                   .settings = ad->o.model ? settings_with_model(ad->a, "{}", ad->o.model) : "{}"};
     if (writer_run(NULL, ad->db, provider_job, &p) != DB_OK)
         return fail("the provider could not be stored");
-    printf("provider %s: %s %s\n", name, type, base);
+    printf("provider %s: %s %s\n", name, p.provider.provider_type, p.provider.api_base);
     return 0;
 }
 

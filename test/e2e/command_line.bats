@@ -107,3 +107,24 @@ lines"}'
     run "$ROOT/tools/clawgate" token --home "$BATS_TEST_TMPDIR/home"
     [[ $output =~ ^[0-9a-f]{48}$ ]]
 }
+
+@test "provider set: what is left out stays, the key above all" {
+    row() { sql "SELECT provider_type || ' ' || api_base || ' ' || api_key FROM llm_providers WHERE name = 'kept'"; }
+    settings() { sql "SELECT settings FROM llm_providers WHERE name = 'kept'"; }
+    clawgate provider set kept --type mistral --base-url http://127.0.0.1:9/v1/ --api-key sk-kept --model a
+    clawgate api PUT "/v1/providers/$(sql "SELECT id FROM llm_providers WHERE name = 'kept'")" \
+        '{"settings": {"default_model": "a", "embedding": {"model": "e"}}}'
+    local before
+    before=$(row)
+    run -0 clawgate provider set kept --model b
+    assert_output "provider kept: mistral http://127.0.0.1:9/v1"
+    assert_equal "$(row)" "$before"
+    jq_eq . '{"default_model":"b","embedding":{"model":"e"}}' "$(settings)"
+    clawgate provider set kept --base-url http://127.0.0.1:10/v1
+    jq_eq .default_model '"b"' "$(settings)"
+    assert_equal "$(row)" "${before/:9/:10}"
+    clawgate provider set kept --api-key sk-other
+    [ "$(row)" != "${before/:9/:10}" ]
+    clawgate provider set kept --api-key ''
+    assert_equal "$(sql "SELECT api_key FROM llm_providers WHERE name = 'kept'")" ""
+}
