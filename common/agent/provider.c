@@ -3,6 +3,21 @@
 #include "base/id.h"
 #include "base/json.h"
 
+static bool says(const char *text)
+{
+    return text && *text;
+}
+
+const char *provider_name_of(const struct config *config, const struct agent *agent)
+{
+    return says(agent->provider) ? agent->provider : config->default_provider;
+}
+
+const char *provider_model_of(const struct config *config, const struct agent *agent, const struct llm_provider *p)
+{
+    return says(agent->model) ? agent->model : says(p->default_model) ? p->default_model : config->default_model;
+}
+
 static bool private_allowed(const struct config *config, const char *tenant_id)
 {
     if (config->allow_private_provider_urls != TRI_UNSET)

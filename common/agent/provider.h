@@ -15,6 +15,11 @@ enum provider_state {
     PROVIDER_STATES
 };
 
+/* The name of an agent's provider, and its model with that provider: the agent's own, else the provider's, else that of
+ * the settings (contract 03 §5.1). The model may be "". */
+const char *provider_name_of(const struct config *config, const struct agent *agent);
+const char *provider_model_of(const struct config *config, const struct agent *agent, const struct llm_provider *p);
+
 /* By name or by id: the tenant's stored one, else the one of the config file. DB_ROW found, DB_OK not. */
 enum db_rc provider_lookup(struct db *db, struct arena *a, const struct config *config, const char *tenant_id,
                            const char *name, struct provider *out);

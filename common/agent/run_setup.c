@@ -45,7 +45,7 @@ bool setup_provider(struct run *r, struct fault *f)
 {
     const struct config *config = r->engine->config;
     const struct agent *agent = r->in->agent;
-    const char *name = agent->provider && *agent->provider ? agent->provider : config->default_provider;
+    const char *name = provider_name_of(config, agent);
     struct resolving in = {r, name};
     const char *key = arena_printf(r->arena, "provider %s %s", r->in->tenant_id, name);
     void *found = NULL;
@@ -58,10 +58,7 @@ bool setup_provider(struct run *r, struct fault *f)
     if (resolved->state != PROVIDER_USABLE)
         return no_provider(r, f, name);
     r->provider = resolved->provider;
-    const char *default_model = r->provider.default_model;
-    r->model = agent->model && *agent->model ? agent->model
-               : *default_model              ? default_model
-                                             : config->default_model;
+    r->model = provider_model_of(config, agent, &r->provider);
     return *r->model ? true : no_provider(r, f, name);
 }
 

@@ -45,16 +45,14 @@ struct work {
 static enum db_rc provider_load(struct work *w, struct db *db)
 {
     const struct config *config = w->engine->config;
-    const char *name = *w->agent.provider ? w->agent.provider : config->default_provider;
+    const char *name = provider_name_of(config, &w->agent);
     struct provider row;
     enum db_rc rc = provider_lookup(db, w->arena, config, w->job->tenant_id, name, &row);
     if (rc != DB_ROW)
         return rc;
     if (provider_resolve(w->arena, config, w->job->tenant_id, &row, &w->provider) != PROVIDER_USABLE)
         w->provider.name = NULL;
-    w->model = *w->agent.model               ? w->agent.model
-               : *w->provider.default_model ? w->provider.default_model
-                                             : config->default_model;
+    w->model = provider_model_of(config, &w->agent, &w->provider);
     return DB_OK;
 }
 
@@ -146,9 +144,8 @@ static enum asked ask(struct work *w, struct compact_job *job)
                             .cancel = &cancel};
     cancel_init(&cancel, clock_mono_ms() + TOTAL_MS);
     bool added = engine_add(w->engine, &live), overflow = added;
-    for (int i = 0; i < TRIES && !w->summary && overflow; i++, job->max_chars /= 4) {
+    for (int i = 0; i < TRIES && !w->summary && overflow; i++, job->max_chars /= 4)
         overflow = call(w, job, &cancel).context_overflow;
-    }
     if (added)
         engine_remove(w->engine, &live);
     enum cancel_reason why = added ? cancel_check(&cancel) : CANCEL_SHUTDOWN;

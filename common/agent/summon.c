@@ -87,7 +87,7 @@ static void pick_usable(void *ctx, const struct provider *row)
 static enum db_rc provider_choose(struct summon *s, struct db *db)
 {
     const struct config *config = s->engine->config;
-    const char *name = *s->agent.provider != '\0' ? s->agent.provider : config->default_provider;
+    const char *name = provider_name_of(config, &s->agent);
     struct pick p = {s, false};
     struct provider row;
     enum db_rc rc = provider_lookup(db, s->arena, config, s->job->tenant_id, name, &row);
@@ -100,10 +100,8 @@ static enum db_rc provider_choose(struct summon *s, struct db *db)
         pick_usable(&p, &row);
     }
     if (!p.done)
-        s->provider.name = NULL;
-    s->model = *s->agent.model != '\0' ? s->agent.model : p.done ? s->provider.default_model : "";
-    if (*s->model == '\0')
-        s->model = config->default_model;
+        s->provider = (struct llm_provider){.name = NULL};
+    s->model = provider_model_of(config, &s->agent, &s->provider);
     return rc == DB_ROW ? DB_OK : rc;
 }
 

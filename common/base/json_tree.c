@@ -4,7 +4,7 @@
 #include "base/json_inner.h"
 #include "base/json_scan.h"
 
-/* What is kept of memory when a text comes that needs less. */
+/* The least that is taken: most events need no more. */
 enum { NODES_FIRST = 64, CHARS_FIRST = 1024 };
 
 struct planter {

@@ -154,8 +154,8 @@ static void finish_error(struct reader *rd)
     const char *said = message ? message : brace || strchr(text, '<') ? "" : text;
     bool redirect = rd->status >= 300 && rd->status < 400;
     reader_fail(rd, rd->status, wire_status_transient(rd->status),
-         arena_printf(rd->arena, "HTTP %d%s%s", rd->status,
-                      *said ? ": " : redirect ? ": redirects are not followed" : "", said));
+                arena_printf(rd->arena, "HTTP %d%s%s", rd->status,
+                             *said ? ": " : redirect ? ": redirects are not followed" : "", said));
     rd->result->max_tokens = rd->status == 400 || rd->status == 422 ? wire_max_tokens_hint(text) : 0;
 }
 
@@ -163,8 +163,8 @@ static void finish_alien(struct reader *rd)
 {
     keep_raw(rd, buf_str(&rd->body), rd->body.len);
     reader_fail(rd, rd->status, false,
-         arena_printf(rd->arena, "the answer is %s instead of JSON; is the base URL right?",
-                      rd->content_type && *rd->content_type ? rd->content_type : "something else"));
+                arena_printf(rd->arena, "the answer is %s instead of JSON; is the base URL right?",
+                             rd->content_type && *rd->content_type ? rd->content_type : "something else"));
     rd->result->blocked = true;
 }
 
