@@ -24,15 +24,15 @@ struct job {
     write_fn *fn;
     void *arg;
     void (*free_arg)(void *);
-    sem_t *wake;       /* NULL for a posted job; when it comes, the job is done or its owner is to lead */
-    bool done;
+    sem_t *done;       /* NULL for a posted job */
     enum db_rc rc;
     int64_t handed_in; /* clock_mono_ms; posted jobs only */
 };
 
-/* Whoever waits for a job does the work: the first one leads, commits everything that is queued and hands the lead
- * to the first one that came meanwhile. When nobody leads there are only posted jobs in the queue; those that
- * nobody comes for are the background thread's. */
+/* Whoever leads commits everything that is queued. When nobody leads there are only posted jobs in the queue, and who
+ * comes with a job leads for one group: alone he is never waiting for another thread. What came meanwhile is the
+ * background thread's, which leads until nobody waits any more: a crowd is served from one thread, whose caches know
+ * the database. */
 struct writer {
     struct db *db; /* the leader's */
     struct checkpointer *checkpointer;
@@ -45,8 +45,9 @@ struct writer {
     size_t backlog; /* all jobs not finished */
     size_t crowd;   /* how many waited for the last group */
     int64_t began_us; /* the last group, clock_mono_us */
-    bool leading;   /* somebody leads or was called to */
-    bool asleep;    /* the background thread, until it is called */
+    bool leading;   /* somebody leads, or the background thread was called to */
+    bool called;    /* it was, and has not noticed yet */
+    bool asleep;    /* it is, until it is called */
     bool stop;
 };
 
@@ -94,10 +95,9 @@ static void posted_done(enum db_rc rc, void *arg, void (*free_arg)(void *))
 /* After this a waited-for job of somebody else is gone: it lived on its owner's stack. */
 static void finish(struct job *j, enum db_rc rc)
 {
-    if (j->wake) {
+    if (j->done) {
         j->rc = rc;
-        j->done = true;
-        sem_post(j->wake);
+        sem_post(j->done);
         return;
     }
     posted_done(rc, j->arg, j->free_arg);
@@ -124,7 +124,7 @@ static struct job *take_group(struct writer *w, size_t *count)
     size_t n = 0;
     w->crowd = 0;
     for (struct job *j = first; j && n < GROUP_MAX; j = j->next, n++) {
-        if (j->wake)
+        if (j->done)
             w->crowd++;
         last = j;
     }
@@ -138,26 +138,12 @@ static struct job *take_group(struct writer *w, size_t *count)
     return first;
 }
 
-/* With the lock held. */
-static void call_background(struct writer *w)
+/* With the lock held. Nobody who waits for a job shall lead again for others: that is the background thread's. */
+static void hand_over(struct writer *w)
 {
-    w->asleep = false;
-    pthread_cond_signal(&w->work);
-}
-
-/* With the lock held. The one to be woken as the next leader; NULL when nobody waits. */
-static struct job *hand_over(struct writer *w)
-{
-    if (w->waiting) {
-        struct job *j = w->head;
-        while (!j->wake)
-            j = j->next;
-        return j;
-    }
-    w->leading = false;
-    if (w->asleep && (w->head || w->stop))
-        call_background(w);
-    return NULL;
+    w->called = w->leading = w->waiting > 0;
+    if (w->called || (w->asleep && (w->head || w->stop)))
+        pthread_cond_signal(&w->work);
 }
 
 /* With the lock held, as it is afterwards. */
@@ -186,18 +172,16 @@ static void lead(struct writer *w)
     metrics_add(METRIC_WRITER_JOBS, (int64_t)n);
     pthread_mutex_lock(&w->lock);
     w->backlog -= n;
-    struct job *next = hand_over(w);
-    pthread_mutex_unlock(&w->lock);
-    /* From here on w may be gone: a stop waits for the lead, not for us. */
-    if (next)
-        sem_post(next->wake);
+    hand_over(w);
+    pthread_mutex_unlock(&w->lock); /* from here on w may be gone: a stop waits for the lead, not for us */
 }
 
-/* Takes the lead when posted jobs have lain long enough. false when all is done and a stop was asked for. */
-static bool wait_for_posted(struct writer *w)
+/* The background thread's: comes back with the lead when it was called or posted jobs have lain long enough; false when
+ * all is done and a stop was asked for. */
+static bool wait_for_lead(struct writer *w)
 {
     pthread_mutex_lock(&w->lock);
-    for (;;) {
+    while (!w->called) {
         if (w->leading || !w->head) {
             if (w->stop && !w->leading)
                 break;
@@ -214,7 +198,8 @@ static bool wait_for_posted(struct writer *w)
         struct timespec at = {.tv_sec = (time_t)(until / 1000), .tv_nsec = (long)(until % 1000) * 1000000};
         pthread_cond_timedwait(&w->work, &w->lock, &at);
     }
-    bool leads = w->head != NULL;
+    w->called = false;
+    bool leads = w->leading;
     pthread_mutex_unlock(&w->lock);
     return leads;
 }
@@ -222,7 +207,7 @@ static bool wait_for_posted(struct writer *w)
 static void *background(void *arg)
 {
     struct writer *w = arg;
-    while (wait_for_posted(w))
+    while (wait_for_lead(w))
         lead(w);
     return NULL;
 }
@@ -284,7 +269,7 @@ void writer_stop(struct writer *w)
         return;
     pthread_mutex_lock(&w->lock);
     w->stop = true;
-    call_background(w);
+    pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
     pthread_join(w->thread, NULL);
     writer_free(w);
@@ -298,37 +283,29 @@ static bool hand_in(struct writer *w, struct job *j)
     w->tail = &j->next;
     w->queued++;
     w->backlog++;
-    bool leads = j->wake && !w->leading;
-    if (j->wake) {
+    bool leads = j->done && !w->leading;
+    if (j->done) {
         w->waiting++;
         w->leading = true;
     } else if (!w->leading && (w->asleep || w->queued == GROUP_MAX)) {
-        call_background(w);
+        pthread_cond_signal(&w->work);
     }
     pthread_mutex_unlock(&w->lock);
     return leads;
-}
-
-static void sleep_until_woken(sem_t *wake)
-{
-    while (sem_wait(wake) != 0 && errno == EINTR)
-        continue;
 }
 
 enum db_rc writer_run(struct writer *w, struct db *db, write_fn *fn, void *arg)
 {
     if (!w)
         return run_alone(db, fn, arg);
-    sem_t wake;
-    sem_init(&wake, 0, 0);
-    struct job j = {.fn = fn, .arg = arg, .wake = &wake};
-    if (!hand_in(w, &j))
-        sleep_until_woken(&wake);
-    while (!j.done) {
+    sem_t done;
+    sem_init(&done, 0, 0);
+    struct job j = {.fn = fn, .arg = arg, .done = &done};
+    if (hand_in(w, &j))
         lead(w);
-        sleep_until_woken(&wake); /* one's own job is told like any other */
-    }
-    sem_destroy(&wake);
+    while (sem_wait(&done) != 0 && errno == EINTR)
+        continue;
+    sem_destroy(&done);
     return j.rc;
 }
 

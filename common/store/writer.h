@@ -1,7 +1,7 @@
 /* Group commit on a single writing connection, and the checkpointer.
  *
- * Whoever waits for a job does the work: the first one leads, commits everything that is waiting, and hands the lead
- * to the first one that came meanwhile. A thread in the background serves posted jobs that nobody came for.
+ * Who comes with a job while nobody writes commits it himself, and what is queued before it. A thread in the
+ * background commits what came meanwhile, as long as somebody waits, and posted jobs that nobody came for.
  *
  * Guarantees:
  *  1. writer_run returns DB_OK only after the job's rows were committed with
@@ -12,8 +12,8 @@
  *  3. A job may therefore run twice; it must only touch the database and its own
  *     argument, and must give the same rows again. A job whose failing is an everyday
  *     outcome (a claim somebody else has) should note it in its argument and return
- *     DB_OK: DB_CONSTRAINT of one statement leaves the transaction whole. It runs on
- *     the thread of whoever leads: on a small stack, and nothing thread-local is its own.
+ *     DB_OK: DB_CONSTRAINT of one statement leaves the transaction whole. It may run on
+ *     any thread: on a small stack, and nothing thread-local is its own.
  *  4. writer_post does not wait. A posted job alone may lie for up to 20 ms so that it
  *     can share the commit of a job somebody waits for. Its order is kept.
  *  5. Checkpoints happen in a thread of their own; above 32 MB of WAL one is forced.
