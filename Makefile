@@ -123,6 +123,13 @@ $(filter $(BUILD)/test/bench/%,$(TESTBIN)): $(BUILD)/test/bench/%: $(BUILD)/obj/
 	@$(CC) $(LDFLAGS) -o $@ $^ -lfcgi -lsqlite3 -ljson-c -lcurl -lcrypto
 $(BUILD)/test/bench/load: $(BENCH_PARTS) $(BUILD)/obj/test/upstream/parts/bytes.o $(BUILD)/obj/test/upstream/parts/timers.o
 
+# Chat on the same path with its writes left out.
+UNWRITTEN := $(BUILD)/test/bench/unwritten/chat
+$(UNWRITTEN): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cgi-bin/chat.c cgi-bin/chat/*.c test/bench/unwritten/*.c)) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  link  $@"
+	@$(CC) $(LDFLAGS) -Wl,--wrap=writer_run,--wrap=writer_post -o $@ $(filter %.o,$^) $(LIB) $(LIBS)
+
 $(BUILD)/test/fuzz/%: $(BUILD)/obj/test/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  link  $@"
@@ -134,7 +141,7 @@ $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(LIB)
 	@$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 
 # Everything the suites need, and the fuzz targets (these with clang only).
-tests: all $(UNITS) $(TESTBIN)
+tests: all $(UNITS) $(TESTBIN) $(UNWRITTEN)
 	@:
 fuzzers: $(FUZZERS)
 	@:
