@@ -252,6 +252,10 @@ static void test_what_came_meanwhile_is_one_group(void **state)
         assert_int_equal(p[i].seen, 1); /* one transaction: none of the group is seen from outside */
     }
     assert_false(pthread_equal(posted.ran_on, h.thread));
+    gather(w, 0);
+    struct place own = {.w = w, .outside = s};
+    run_place(&own);
+    assert_true(pthread_equal(own.ran_on, own.self)); /* the crowd is gone */
     writer_stop(w);
 }
 
