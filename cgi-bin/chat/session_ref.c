@@ -2,7 +2,7 @@
 #include "base/utf8.h"
 #include "chat/completion.h"
 #include "store/sessions.h"
-#include "web/percent.h"
+#include "base/percent.h"
 #include "web/reply.h"
 
 enum { SESSION_NAME_MAX = 200, SESSION_KEY_MAX = 500 };

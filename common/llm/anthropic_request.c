@@ -46,12 +46,11 @@ static void write_system(struct jsonw *w, const struct llm_request *r)
 
 static void write_tool(struct jsonw *w, const struct llm_tool *tool, bool last)
 {
-    static const char *const unwanted[] = {"$ref", "$defs", "definitions", NULL};
     jw_obj(w);
     jw_kstr(w, "name", tool->name);
     jw_kopt(w, "description", tool->description);
     jw_key(w, "input_schema");
-    schema_write(w, tool, unwanted);
+    schema_write(w, tool);
     if (last)
         write_cache_mark(w);
     jw_obj_end(w);

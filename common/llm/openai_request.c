@@ -141,7 +141,7 @@ static void write_tools(struct jsonw *w, const struct llm_request *r)
         jw_kstr(w, "name", r->tools[i].name);
         jw_kopt(w, "description", r->tools[i].description);
         jw_key(w, "parameters");
-        schema_write(w, &r->tools[i], NULL);
+        schema_write(w, &r->tools[i]);
         jw_obj_end(w);
         jw_obj_end(w);
     }

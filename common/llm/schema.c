@@ -1,8 +1,20 @@
 #include "llm/schema.h"
 
-enum { DEPTH_MAX = 64 };
+#include <json-c/json_pointer.h>
+
+#include "base/percent.h"
+
+/* A few definitions can stand for a text of any length; what goes beyond becomes a plain object. */
+enum { DEPTH_MAX = 64, INLINED_MAX = 1 << 20, VALUE_COST = 16 };
 
 enum place { PLACE_SCHEMA, PLACE_NAMED, PLACE_DATA };
+
+struct inlining {
+    json_object *root;
+    json_object *open[DEPTH_MAX]; /* the definitions being written, each inside the one before */
+    int open_count;
+    size_t inlined; /* about so many bytes */
+};
 
 /* What the value of this keyword is: a schema or a list of them, schemas by names of the author's, or mere data. */
 static enum place place_of(const char *keyword)
@@ -12,8 +24,8 @@ static enum place place_of(const char *keyword)
         enum place place;
     } places[] = {
         {"properties", PLACE_NAMED}, {"patternProperties", PLACE_NAMED}, {"dependentSchemas", PLACE_NAMED},
-        {"$defs", PLACE_NAMED},      {"definitions", PLACE_NAMED},       {"enum", PLACE_DATA},
-        {"const", PLACE_DATA},       {"default", PLACE_DATA},            {"examples", PLACE_DATA},
+        {"enum", PLACE_DATA},        {"const", PLACE_DATA},              {"default", PLACE_DATA},
+        {"examples", PLACE_DATA},
     };
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
         if (strcmp(places[i].keyword, keyword) == 0)
@@ -21,48 +33,131 @@ static enum place place_of(const char *keyword)
     return PLACE_SCHEMA;
 }
 
-static void drop(json_object *o, enum place place, const char *const *unwanted, int depth)
+static bool is_reference(const char *keyword)
 {
-    if (place == PLACE_DATA || depth == DEPTH_MAX)
-        return;
-    if (json_object_is_type(o, json_type_array)) {
-        for (size_t i = 0; i < json_object_array_length(o); i++)
-            drop(json_object_array_get_idx(o, i), PLACE_SCHEMA, unwanted, depth + 1);
-        return;
-    }
-    if (!json_object_is_type(o, json_type_object))
-        return;
-    for (const char *const *keyword = unwanted; place == PLACE_SCHEMA && *keyword; keyword++)
-        json_object_object_del(o, *keyword);
+    return strcmp(keyword, "$ref") == 0 || strcmp(keyword, "$defs") == 0 || strcmp(keyword, "definitions") == 0;
+}
+
+/* Several providers refuse properties without a type, or an object without properties. */
+static void complete(json_object *schema)
+{
+    const char *type = json_str(schema, "type");
+    if (!json_get(schema, "type") && json_get(schema, "properties"))
+        json_object_object_add(schema, "type", json_object_new_string("object"));
+    else if (type && strcmp(type, "object") == 0 && !json_get(schema, "properties"))
+        json_object_object_add(schema, "properties", json_object_new_object());
+}
+
+static json_object *plain_object(void)
+{
+    json_object *o = json_object_new_object();
+    json_object_object_add(o, "type", json_object_new_string("object"));
+    complete(o);
+    return o;
+}
+
+/* "#/$defs/name" and every other place in the same schema; NULL for what is elsewhere or nowhere. */
+static json_object *find(json_object *root, const char *reference)
+{
+    json_object *found = NULL;
+    size_t n;
+    if (*reference != '#')
+        return NULL;
+    char *path = strdup(reference + 1);
+    if (path && percent_decode(path, strlen(path), false, &n) && json_pointer_get(root, path, &found) != 0)
+        found = NULL;
+    free(path);
+    return found;
+}
+
+static json_object *copy(struct inlining *in, json_object *o, enum place place, int depth);
+
+static bool is_open(const struct inlining *in, const json_object *target)
+{
+    int i = 0;
+    while (i < in->open_count && in->open[i] != target)
+        i++;
+    return i < in->open_count;
+}
+
+static json_object *inlined(struct inlining *in, const char *reference, int depth)
+{
+    json_object *target = find(in->root, reference);
+    if (!json_object_is_type(target, json_type_object))
+        return json_object_new_object();
+    if (is_open(in, target) || in->open_count == DEPTH_MAX)
+        return plain_object();
+    in->open[in->open_count++] = target;
+    json_object *o = copy(in, target, PLACE_SCHEMA, depth);
+    in->open_count--;
+    return o;
+}
+
+/* What stands beside a reference adds to it. */
+static json_object *copy_schema(struct inlining *in, json_object *o, int depth)
+{
+    const char *reference = json_str(o, "$ref");
+    json_object *to = reference ? inlined(in, reference, depth + 1) : json_object_new_object();
     json_object_object_foreach(o, name, value) {
-        drop(value, place == PLACE_NAMED ? PLACE_SCHEMA : place_of(name), unwanted, depth + 1);
+        if (!is_reference(name))
+            json_object_object_add(to, name, copy(in, value, place_of(name), depth + 1));
     }
+    complete(to);
+    return to;
 }
 
-/* A schema that is not an object, or an object without type or properties, upsets several providers. */
-static json_object *read_object(const char *schema)
+static json_object *copy_members(struct inlining *in, json_object *o, enum place place, int depth)
 {
-    json_object *o = schema ? json_parse_owned(schema, strlen(schema), 0, NULL) : NULL;
-    if (o && !json_object_is_type(o, json_type_object)) {
-        json_object_put(o);
-        o = NULL;
+    json_object *to = json_object_new_object();
+    json_object_object_foreach(o, name, value) {
+        json_object_object_add(to, name, copy(in, value, place, depth + 1));
     }
-    return o ? o : json_object_new_object();
+    return to;
 }
 
-void schema_write(struct jsonw *w, const struct llm_tool *tool, const char *const *unwanted)
+static json_object *copy_elements(struct inlining *in, json_object *o, enum place place, int depth)
+{
+    size_t n = json_object_array_length(o);
+    json_object *to = json_object_new_array();
+    for (size_t i = 0; i < n; i++)
+        json_object_array_add(to, copy(in, json_object_array_get_idx(o, i), place, depth + 1));
+    return to;
+}
+
+/* Never changes what it copies; the caller owns the copy. */
+static json_object *copy(struct inlining *in, json_object *o, enum place place, int depth)
+{
+    enum json_type type = json_object_get_type(o);
+    if (in->open_count > 1) /* the root is not inlined */
+        in->inlined += VALUE_COST + (type == json_type_string ? (size_t)json_object_get_string_len(o) : 0);
+    if (type != json_type_object && type != json_type_array)
+        return json_object_get(o);
+    if (depth >= DEPTH_MAX || in->inlined > INLINED_MAX)
+        return type == json_type_array ? json_object_new_array()
+               : place == PLACE_SCHEMA ? plain_object()
+                                       : json_object_new_object();
+    if (type == json_type_array)
+        return copy_elements(in, o, place == PLACE_DATA ? PLACE_DATA : PLACE_SCHEMA, depth);
+    if (place == PLACE_SCHEMA)
+        return copy_schema(in, o, depth);
+    return copy_members(in, o, place == PLACE_NAMED ? PLACE_SCHEMA : PLACE_DATA, depth);
+}
+
+void schema_write(struct jsonw *w, const struct llm_tool *tool)
 {
     if (tool->sound) {
         jw_raw(w, tool->parameters, strlen(tool->parameters));
         return;
     }
-    json_object *o = read_object(tool->parameters);
-    if (unwanted)
-        drop(o, PLACE_SCHEMA, unwanted, 0);
-    if (!json_str(o, "type"))
-        json_object_object_add(o, "type", json_object_new_string("object"));
-    if (!json_get(o, "properties"))
-        json_object_object_add(o, "properties", json_object_new_object());
-    jw_json(w, o);
-    json_object_put(o);
+    json_object *root = tool->parameters ? json_parse_owned(tool->parameters, strlen(tool->parameters), 0, NULL) : NULL;
+    bool object = json_object_is_type(root, json_type_object);
+    struct inlining in = {.root = root, .open = {root}, .open_count = 1};
+    json_object *schema = object ? copy(&in, root, PLACE_SCHEMA, 0) : json_object_new_object();
+    if (!json_str(schema, "type"))
+        json_object_object_add(schema, "type", json_object_new_string("object"));
+    if (!json_get(schema, "properties"))
+        json_object_object_add(schema, "properties", json_object_new_object());
+    jw_json(w, schema);
+    json_object_put(schema);
+    json_object_put(root);
 }

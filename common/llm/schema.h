@@ -5,8 +5,9 @@
 #include "base/jsonw.h"
 #include "llm/llm.h"
 
-/* Always an object with type and properties. unwanted: keywords to leave out at every depth, NULL-terminated; NULL for
- * none. A sound schema is written as it is. */
-void schema_write(struct jsonw *w, const struct llm_tool *tool, const char *const *unwanted);
+/* Always an object with type and properties. References to other places of the same schema are replaced by what stands
+ * there: many providers know none. A circle ends in a plain object, so does what would be deeper than 64 levels or
+ * grow by more than a megabyte; a reference to anywhere else says nothing. A sound schema is written as it is. */
+void schema_write(struct jsonw *w, const struct llm_tool *tool);
 
 #endif

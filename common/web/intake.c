@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "web/client_ip.h"
-#include "web/percent.h"
+#include "base/percent.h"
 #include "web/transport.h"
 
 enum { OUT_MAX = 64 << 20, HEADERS_MAX = 32 * 1024, TARGET_MAX = 1 << 20 };

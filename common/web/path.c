@@ -1,7 +1,7 @@
 /* Request target to path segments (contract 01 §12.9, §12.10): split first, decode each segment once. */
 #include "base/arena.h"
 #include "base/utf8.h"
-#include "web/percent.h"
+#include "base/percent.h"
 #include "web/route.h"
 
 const char *target_path(const char *target)

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "base/utf8.h"
-#include "web/percent.h"
+#include "base/percent.h"
 #include "web/transport.h"
 
 enum { HEADER_NAME_MAX = 64, READ_CHUNK = 64 * 1024 };

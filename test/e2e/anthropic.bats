@@ -225,7 +225,7 @@ tool() {
         (.function.arguments | fromjson)]))]' \
         '["tool_calls","Let me look.",[["function","get_weather",{"city":"Huế"}]]]'
     id=$(jq -r '.choices[0].message.tool_calls[0].id' <<<"$body")
-    jq_eq '.body | [.tools[-1].input_schema, .tool_choice]' '[{"type":"object","properties":{"city":{}}},
+    jq_eq '.body | [.tools[-1].input_schema, .tool_choice]' '[{"type":"object","properties":{"city":{"type":"string"}}},
         {"type":"any","disable_parallel_tool_use":true}]' "$(upstream_last)"
     api POST /v1/chat/completions "$(jq -c --arg id "$id" '.messages += [{role: "assistant", content: null, tool_calls:
         [{id: $id, type: "function", function: {name: "get_weather", arguments: "{}"}}]},

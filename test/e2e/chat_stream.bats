@@ -26,6 +26,19 @@ ask_tools() {
         '{model: $model, messages: [{role: "user", content: "weather?"}], tools: [$tool]} + $more'
 }
 
+@test "references in a tool's schema are written out for the model, as SDKs make them" {
+    local ask
+    ask=$(jq -c '.tools[0].function.parameters = {"$ref": "#/$defs/args", "$defs": {
+        args: {properties: {place: {"$ref": "#/$defs/place", description: "where"}}, required: ["place"]},
+        place: {properties: {city: {type: "string"}, near: {"$ref": "#/$defs/place"}}}}}' <<<"$(ask_tools tools)")
+    upstream_reset
+    api POST /v1/chat/completions "$ask"
+    assert_status 200
+    jq_eq '.body.tools[-1].function.parameters' '{"properties":{"place":{"properties":{"city":{"type":"string"},
+        "near":{"type":"object","properties":{}}},"type":"object","description":"where"}},"required":["place"],
+        "type":"object"}' "$(upstream_last)"
+}
+
 @test "a stream consists of role, deltas, finish with usage and one [DONE]" {
     sse "$(stream_body hello goclaw:plain)"
     assert_status 200

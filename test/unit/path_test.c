@@ -5,7 +5,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "web/percent.h"
+#include "base/percent.h"
 #include "web/route.h"
 #include "test/unit/rule.h"
 

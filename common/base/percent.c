@@ -1,5 +1,5 @@
 /* Percent-encoding. */
-#include "web/percent.h"
+#include "base/percent.h"
 
 #include "base/buf.h"
 

@@ -1,6 +1,6 @@
 /* Percent-encoding of paths, queries and header values; pure functions. */
-#ifndef CLAWGATE_WEB_PERCENT_H
-#define CLAWGATE_WEB_PERCENT_H
+#ifndef CLAWGATE_BASE_PERCENT_H
+#define CLAWGATE_BASE_PERCENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
