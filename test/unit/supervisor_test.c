@@ -334,8 +334,11 @@ static void an_upgrade_under_load_loses_nothing(const struct program *p)
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&load.failed), 0);
     assert_true(atomic_load(&load.done) > 100);
-    usleep(100000);
-    assert_int_not_equal(get("/pid"), before);
+    int64_t until = clock_mono_ms() + 15000;
+    pid_t after;
+    while ((after = get("/pid")) == before && clock_mono_ms() < until)
+        usleep(20000);
+    assert_int_not_equal(after, before);
     program_stop(); /* the same process: exec keeps the pid */
 }
 
