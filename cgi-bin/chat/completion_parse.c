@@ -195,7 +195,7 @@ static bool content_text(struct request *req, json_object *m, size_t i, const ch
     }
     if (!json_object_is_type(v, json_type_array))
         return bad(f, arena_printf(req->arena, "messages[%zu].content", i), "a string or an array of parts");
-    struct buf *text = buf_new(req->arena, TEXT_MAX);
+    struct buf *text = buf_new(req->arena, req->raw_len); /* in the body more stands around each part */
     for (size_t j = 0; j < json_object_array_length(v); j++) {
         json_object *part = json_object_array_get_idx(v, j);
         const char *type = json_object_is_type(part, json_type_object) ? json_str(part, "type") : NULL;
@@ -283,10 +283,14 @@ static bool parse_messages(struct request *req, struct completion *c, struct fau
     if (!n)
         return fault_set(f, FAULT_INVALID, MSG_messages_required, "messages", NULL, NULL);
     struct parsed *m = ARENA_ARRAY(req->arena, struct parsed, n);
-    struct buf *system = buf_new(req->arena, TEXT_MAX);
+    struct buf *system = buf_new(req->arena, req->raw_len);
+    size_t length = 0;
     for (size_t i = 0; i < n; i++) {
         if (!parse_message(req, json_object_array_get_idx(list, i), i, &m[i], f))
             return false;
+        length += strlen(m[i].text);
+        if (length > TEXT_MAX)
+            return bad(f, "messages", "a list with at most 16 MiB of text");
         if ((is(&m[i], "system") || is(&m[i], "developer")) && *m[i].text) {
             buf_adds(system, system->len ? "\n\n" : "");
             buf_adds(system, m[i].text);

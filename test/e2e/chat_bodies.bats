@@ -3,7 +3,7 @@
 load helper
 
 setup_file() {
-    gateway_start
+    gateway_start '{"gateway":{"max_body_bytes":52428800}}'
 }
 
 teardown_file() {
@@ -67,6 +67,32 @@ refuse_with() {
     refuse_with messages '[{"role":"user","content":" \n\t"}]' messages
     refuse_with messages '[{"role":"system","content":"x"}]' messages
     refuse_with messages '[{"role":"user","content":"a"},{"role":"tool","content":"x"}]' 'messages[1].tool_call_id'
+}
+
+# Two texts in a body, of 8 MiB and of as many bytes as told; what is right so far is refused for its n, before a model
+# has to read it.
+two_texts() {
+    {
+        printf '{"n":2,"messages":[%s' "$before"
+        head -c 8388608 /dev/zero | tr '\0' t
+        printf '%s' "$between"
+        head -c "$1" /dev/zero | tr '\0' t
+        printf '%s]}' "$after"
+    } >"$BATS_TEST_TMPDIR/texts"
+    post "@$BATS_TEST_TMPDIR/texts"
+}
+
+@test "400 for more than 16 MiB of text in all messages together, and not at 16 MiB" {
+    local before between after
+    while IFS='|' read -r before between after; do
+        two_texts 8388607
+        assert_error 400 INVALID_REQUEST n
+        two_texts 8388608
+        assert_error 400 INVALID_REQUEST messages
+    done <<'TABLE'
+{"role":"system","content":"|"},{"role":"user","content":"|!"}
+{"role":"user","content":[{"type":"text","text":"|"},{"type":"text","text":"|"}]}
+TABLE
 }
 
 @test "400 for fields of a wrong type or out of range, and not at the limits" {
