@@ -182,6 +182,22 @@ TABLE
     assert_status 200
 }
 
+@test "400 for more than 128 client tools, and not at 128" {
+    local list
+    printf -v list ',{"type":"function","function":{"name":"f%d"}}' {1..128}
+    with tools "[${list:1}]"
+    assert_status 200
+    refuse_with tools "[${list:1},{\"type\":\"function\",\"function\":{\"name\":\"f129\"}}]"
+}
+
+@test "400 for a user of more than 255 bytes, and not at 255" {
+    local user
+    user=$(printf 'u%.0s' {1..255})
+    with user "\"$user\""
+    assert_status 200
+    refuse_with user "\"u$user\""
+}
+
 @test "a million values or keys in one body are refused at once" {
     local began
     began=$(now_ms)

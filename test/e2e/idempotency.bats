@@ -26,6 +26,12 @@ sessions() {
     sql 'SELECT count(*) FROM sessions'
 }
 
+# age SECONDS: what is kept seems to have been answered so long ago.
+age() {
+    sqlite3 -cmd '.timeout 5000' "$DATABASE" \
+        "UPDATE kept_answers SET created_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-$1 seconds')"
+}
+
 # start BODY: a request in the background whose answer nobody reads.
 start() {
     local options
@@ -215,6 +221,36 @@ start() {
     extra=("X-Stainless-Retry-Count: 1" "X-GoClaw-Agent-Id: default" "X-GoClaw-Session-Key: left")
     api POST /v1/chat/completions "$ask"
     assert_equal "$(header X-GoClaw-Session-Key)" agent:default:http:direct:left
+}
+
+@test "01 §12.18: a kept answer is found for 24 hours, what an SDK repeats without a key for 15 minutes" {
+    local ask first header lifetime
+    while read -r header lifetime; do
+        ask=$(chat_body "idem-10 $header" goclaw:plain)
+        extra=("$header: 1")
+        api POST /v1/chat/completions "$ask"
+        first=$(jq .id <<<"$body")
+        age $((lifetime - 10))
+        api POST /v1/chat/completions "$ask"
+        assert_equal "$(jq .id <<<"$body")" "$first"
+        age $((lifetime + 1))
+        api POST /v1/chat/completions "$ask"
+        assert_status 200
+        [ "$(jq .id <<<"$body")" != "$first" ]
+        assert_equal "$(asked "idem-10 $header")" 2
+    done <<'TABLE'
+Idempotency-Key 86400
+X-Stainless-Retry-Count 900
+TABLE
+    extra=("Idempotency-Key: key-10")
+    api POST /v1/providers '{"name":"again","provider_type":"offline"}'
+    assert_status 201
+    age 86390
+    api POST /v1/providers '{"name":"again","provider_type":"offline"}'
+    assert_status 201
+    age 86401
+    api POST /v1/providers '{"name":"again","provider_type":"offline"}'
+    assert_error 409 ALREADY_EXISTS name
 }
 
 @test "what an answer keeps outlives a restart" {

@@ -97,6 +97,12 @@ create() {
     jq_eq 'has("api_key")' false
     api POST /v1/providers '{"name":"masked","api_key":"***"}'
     assert_error 400 INVALID_REQUEST api_key
+    local key
+    key=$(printf 'k%.0s' {1..8192})
+    api PUT "/v1/providers/$id" "{\"api_key\":\"k$key\"}"
+    assert_error 400 INVALID_REQUEST api_key
+    api PUT "/v1/providers/$id" "{\"api_key\":\"$key\"}"
+    jq_eq .api_key '"***"'
     api PUT "/v1/providers/$id" '{"provider_type":"offline"}'
     assert_error 400 INVALID_REQUEST api_base
 }

@@ -46,7 +46,9 @@ teardown_file() {
     jq_eq '[(.sessions | length), .sessions[0].key, .total, .limit, .offset]' '[2,"agent:helper:http:direct:talk-3",4,2,1]'
     api GET '/v1/sessions?limit=0&offset=-1'
     jq_eq '[.limit, .offset]' '[20,0]'
-    api GET '/v1/sessions?limit=9999&offset=x'
+    api GET '/v1/sessions?limit=200'
+    jq_eq .limit 200
+    api GET '/v1/sessions?limit=201&offset=x'
     jq_eq '[.limit, .offset]' '[200,0]'
     api GET '/v1/sessions?offset=100'
     jq_eq '[.sessions, .total]' '[[],4]'
@@ -105,6 +107,32 @@ teardown_file() {
     jq_eq '[.messages[].content]' '["answer 1","/echo second"]'
     api GET "$key?limit=0"
     jq_eq '.messages | length' 4
+}
+
+# Most rows are written by nobody: a run for each would take a minute.
+@test "of a long session a run sees the newest 2,000 messages, a page has 200, at most 1,000" {
+    local key=agent:patient:http:direct:long
+    clawgate agent create patient --user alice >/dev/null
+    api PUT /v1/agents/patient '{"compaction_config":{"minMessages":3000}}'
+    extra=("X-GoClaw-User-Id: alice" "X-GoClaw-Session-Key: long")
+    say "/echo begun" goclaw:patient
+    sqlite3 "$DATABASE" '.timeout 5000' "INSERT INTO messages (session_id, tenant_id, seq, id, role, created_at, content)
+            WITH RECURSIVE n (i) AS (VALUES (3) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+            SELECT s.id, s.tenant_id, i, 'row-' || i, iif(i % 2, 'user', 'assistant'), s.created_at, 'm'
+            FROM n, sessions s WHERE s.key = '$key';
+        UPDATE sessions SET message_count = 2000 WHERE key = '$key'"
+    say /history goclaw:patient
+    assert_equal "$(answer | head -n 2)" "I see 2002 messages: 1 system, 1001 user, 1000 assistant, 0 tool.
+User message 1: /echo begun"
+    say /history goclaw:patient
+    assert_equal "$(answer | head -n 2)" "I see 2002 messages: 1 system, 1001 user, 1000 assistant, 0 tool.
+User message 1: m"
+    extra=()
+    local limit
+    for limit in '' 1000 1001; do
+        api GET "/v1/sessions/$key${limit:+?limit=$limit}"
+        jq_eq '[.messageCount, (.messages | length)]' "[2004,$((limit == 0 ? 200 : 1000))]"
+    done
 }
 
 @test "the ETag changes with the session and not without" {

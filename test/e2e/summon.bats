@@ -351,6 +351,9 @@ Bright.'
     done
     api POST "$agent/regenerate" "{\"prompt\":\"$(printf 'é%.0s' {1..32001})\"}"
     assert_error 400 INVALID_REQUEST prompt
+    api POST "$agent/regenerate" "{\"prompt\":\"$(printf 'é%.0s' {1..32000})\"}"
+    assert_status 202
+    becomes active
     api POST "$agent/regenerate" '{'
     assert_error 400 INVALID_REQUEST
     for action in regenerate resummon; do

@@ -369,6 +369,10 @@ status_set() {
     assert_error 400 INVALID_REQUEST display_name
     api POST "$users" '{"user_id":"u","metadata":[]}'
     assert_error 400 INVALID_REQUEST metadata
+    api POST "$users" "{\"user_id\":\"u\",\"metadata\":{\"a\":\"$(repeat m 65528)\"}}"
+    assert_status 201
+    api POST "$users" "{\"user_id\":\"u\",\"metadata\":{\"a\":\"$(repeat m 65529)\"}}"
+    assert_error 400 INVALID_REQUEST metadata
     api GET $TENANTS/nobody/users
     assert_error 404 NOT_FOUND id
     api POST $TENANTS/nobody/users 'no json'
