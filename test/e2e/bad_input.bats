@@ -166,6 +166,28 @@ AUTH='Authorization: Bearer test-token-0123456789abcdef\r\n'
     still_serves
 }
 
+@test "01 §2.6: lighttpd's own limits: 8 KiB of line and headers, 64 MiB of body, and one byte more" {
+    local request whole pad bytes
+    for request in "GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${AUTH}X-Pad: PAD\r\n\r\n" \
+        "GET /v1/models?PAD HTTP/1.1\r\nHost: x\r\nConnection: close\r\n$AUTH\r\n"; do
+        printf -v whole '%b' "${request/PAD/}"
+        printf -v pad '%*s' $((8192 - ${#whole})) ''
+        raw "${request/PAD/${pad// /p}}"
+        assert_equal "$status_code" 200
+        raw "${request/PAD/${pad// /p}p}"
+        assert_status 431
+        assert_envelope 431 INVALID_REQUEST
+    done
+    for bytes in 67108864 67108865; do
+        exec 8<>"/dev/tcp/127.0.0.1/$PORT"
+        printf "POST /v1/agents HTTP/1.1\r\nHost: x\r\n${AUTH}Expect: 100-continue\r\nContent-Length: $bytes\r\n\r\n" >&8
+        read -r -t 5 request <&8
+        exec 8>&-
+        case $bytes in *4) [[ $request == *" 100 "* ]] ;; *) [[ $request == *" 413 "* ]] ;; esac
+    done
+    still_serves
+}
+
 @test "text that is no UTF-8, and NUL, is refused wherever it stands: body, path, query, headers" {
     local bytes
     for bytes in '\xff' '\xc0\xaf' '\xed\xa0\x80' '\xf4\x90\x80\x80' '\xe2\x82' '\x80'; do

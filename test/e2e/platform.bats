@@ -232,6 +232,8 @@ assert_platform_headers() {
     grep -q '"tcp-fin-propagate" => "enable"' <<<"$chat"
     grep -q '"listen-backlog" => 4096' <<<"$chat"
     grep -q '^server.max-fds *= 16384' "$ROOT/lighttpd.conf"
+    grep -q '^server.max-connections *= 8192$' "$ROOT/lighttpd.conf"
+    grep -q '^server.max-write-idle *= 360$' "$ROOT/lighttpd.conf"
     grep -q '^server.errorfile-prefix' "$ROOT/lighttpd.conf"
     refute grep -Eq '^accesslog.format.*%(r|q)' "$ROOT/lighttpd.conf"
 }

@@ -110,7 +110,7 @@ cgi_status() {
     assert_error 404 NOT_FOUND X-GoClaw-Tenant-Id
 }
 
-@test "01 §4.2: health, readiness, unknown paths and preflights are never limited" {
+@test "01 §4.2: health, readiness, documents, unknown paths and preflights are never limited" {
     local i
     extra=('X-Forwarded-For: 203.0.113.4')
     burst 200 5 GET /v1/models
@@ -120,6 +120,8 @@ cgi_status() {
         api GET /ready
         assert_status 200
         api GET /metrics
+        assert_status 200
+        api GET /docs
         assert_status 200
         api GET /v1/unknown
         assert_error 404 NOT_FOUND
