@@ -4,11 +4,12 @@ load helper
 
 setup_file() {
     upstream_start
-    gateway_start '{"gateway": {"max_concurrent_runs": 1}}'
+    gateway_start '{"gateway": {"max_concurrent_runs": 1}, "agents": {"defaults": {"max_tool_calls": 2}}}'
     provider plain ''
     provider slow first=1500
     provider echo echo=1
     provider clock tool=datetime
+    provider clocks tool=datetime,tools=3
 }
 
 teardown_file() {
@@ -115,4 +116,12 @@ tool_turn() {
     jq_eq '.choices[0].finish_reason' '"stop"'
     body=$(upstream_requests | jq '[.[] | .body | fromjson | .tool_choice] | .[-2:]')
     jq_eq . '["required","auto"]'
+}
+
+@test "of three tool calls where two are allowed the third is not carried out, and the model is told to answer" {
+    local results
+    say now goclaw:clocks
+    assert_status 200
+    results=$(upstream_last | jq -c '[.body.messages[] | select(.role == "tool").content]')
+    jq_eq '[(.[:2][] | test("unix_ms")), (.[2] | test("Answer now"))]' '[true,true,true]' "$results"
 }
