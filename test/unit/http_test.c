@@ -209,6 +209,25 @@ static void retry_in_vain(void **state)
     stop(&f);
 }
 
+static void longest_retry_after(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {HEAD("429 Slow") "Retry-After: 59\r\nContent-Length: ?\r\n\r\n{}", KEEP},
+        {HEAD("429 Slow") "Retry-After: 60\r\nContent-Length: ?\r\n\r\n{}", KEEP},
+        {HEAD("429 Slow") "Retry-After: 61\r\nContent-Length: ?\r\n\r\n{}", KEEP},
+    };
+    static const int waits_ms[] = {59000, 60000, 60000};
+    struct fixture f;
+    start(&f, steps, COUNT(steps), NULL);
+    f.cancel.deadline = clock_mono_ms() + 5000; /* no time for another attempt */
+    for (int i = 0; i < COUNT(waits_ms); i++) {
+        expect_fault(&f, FAULT_UNAVAILABLE, "HTTP 429", 1);
+        assert_int_equal(f.fault.retry_after_ms, waits_ms[i]);
+    }
+    stop(&f);
+}
+
 static void no_retry(void **state)
 {
     (void)state;
@@ -343,6 +362,35 @@ static void floods(void **state)
     stop(&f);
 }
 
+/* Status line, header lines and the empty line together, as curl counts them. */
+static void largest_head(void **state)
+{
+    (void)state;
+    enum { LARGEST = 64 << 10 };
+    static const char begin[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n", line[] = "X-Long: ";
+    for (size_t size = LARGEST; size <= LARGEST + 1; size++) {
+        struct buf head = BUF_INIT(2 * LARGEST);
+        buf_adds(&head, begin);
+        while (head.len < size - 2) {
+            size_t left = size - 2 - head.len, whole = left < 2000 ? left : 1000;
+            buf_adds(&head, line);
+            for (size_t i = sizeof line + 1; i < whole; i++)
+                buf_addc(&head, 'x');
+            buf_adds(&head, "\r\n");
+        }
+        buf_adds(&head, "\r\n");
+        assert_int_equal(head.len, size);
+        struct step step = {buf_str(&head), CLOSE};
+        struct fixture f;
+        start(&f, &step, 1, NULL);
+        struct http_call h = {.url = f.url, .cancel = &f.cancel, .on_body = keep_body, .private_allowed = true};
+        http_perform(&h);
+        assert_int_equal(h.end, size == LARGEST ? HTTP_DONE : HTTP_NETWORK);
+        stop(&f);
+        buf_release(&head);
+    }
+}
+
 static void refused_connection(void **state)
 {
     (void)state;
@@ -393,12 +441,14 @@ int main(void)
         cmocka_unit_test(deadline),
         cmocka_unit_test(retry),
         cmocka_unit_test(retry_in_vain),
+        cmocka_unit_test(longest_retry_after),
         cmocka_unit_test(no_retry),
         cmocka_unit_test(lower_max_tokens),
         cmocka_unit_test(truncation),
         cmocka_unit_test(clocks),
         cmocka_unit_test(silent_clocks),
         cmocka_unit_test(floods),
+        cmocka_unit_test(largest_head),
         cmocka_unit_test(refused_connection),
         cmocka_unit_test(retry_after_date),
     };
