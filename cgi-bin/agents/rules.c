@@ -66,14 +66,13 @@ static void fill_int(json_object *body, const char *name, int64_t n)
 static void defaults_fill(struct edit *e)
 {
     const struct config *config = e->req->gw->config;
-    int64_t window = config->context_window;
     const char *name = json_str(e->body, "display_name");
     if (name != NULL)
         fill_text(e->body, "agent_key", key_of(e->req->arena, name));
     fill_text(e->body, "provider", config->default_provider);
     fill_text(e->body, "model", config->default_model);
     fill_text(e->body, "agent_type", config->agent_type);
-    fill_int(e->body, "context_window", window < AGENT_CONTEXT_MAX ? window : AGENT_CONTEXT_MAX);
+    fill_int(e->body, "context_window", config->context_window);
     fill_int(e->body, "max_tool_iterations", config->max_tool_iterations);
 }
 

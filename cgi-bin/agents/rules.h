@@ -4,7 +4,7 @@
 
 #include "web/resource.h"
 
-enum { AGENT_OBJECT_MAX = 65536, AGENT_CONTEXT_MAX = 10000000 };
+enum { AGENT_OBJECT_MAX = 65536 };
 
 /* Keys that could be taken for an id or for a path of another resource are refused. */
 bool agent_key_check(struct edit *e, const struct field *f, struct db_value *v, json_object *in);

@@ -19,7 +19,7 @@ static const struct int_case {
     {"agents.defaults.max_tokens", NULL, AT(max_tokens), 8192, 1, 10000000},
     {"agents.defaults.max_tool_iterations", NULL, AT(max_tool_iterations), 30, 1, 1000},
     {"agents.defaults.max_tool_calls", NULL, AT(max_tool_calls), 0, 0, 100000},
-    {"agents.defaults.context_window", NULL, AT(context_window), 200000, 1000, 100000000},
+    {"agents.defaults.context_window", NULL, AT(context_window), 200000, 1000, 10000000},
     {"agents.defaults.bootstrapMaxChars", NULL, AT(bootstrap_max_chars), 20000, 1, 10000000},
     {"agents.defaults.bootstrapTotalMaxChars", NULL, AT(bootstrap_total_max_chars), 24000, 1, 10000000},
     {"agents.defaults.compaction.minMessages", NULL, AT(compaction_min_messages), 200, 1, 1000000},
@@ -238,8 +238,8 @@ static void texts(void **state)
     } cases[] = {
         {"gateway.host", "GOCLAW_HOST", "0.0.0.0", AT(host), 1, 255, true},
         {"gateway.token", "GOCLAW_GATEWAY_TOKEN", "", AT(token), 0, 4096, true},
-        {"agents.defaults.provider", "GOCLAW_PROVIDER", "anthropic", AT(default_provider), 0, 255, false},
-        {"agents.defaults.model", "GOCLAW_MODEL", "claude-sonnet-4-5-20250929", AT(default_model), 0, 255, false},
+        {"agents.defaults.provider", "GOCLAW_PROVIDER", "anthropic", AT(default_provider), 0, 50, false},
+        {"agents.defaults.model", "GOCLAW_MODEL", "claude-sonnet-4-5-20250929", AT(default_model), 0, 200, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *got;
