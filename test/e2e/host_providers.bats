@@ -162,10 +162,14 @@ id_of() {
 @test "01 §10: unknown names and members are warned about, wrong ones end the start" {
     grep -q '"number":1103,"key":"providers","member":"unknown"' "$LOG"
     grep -q '"number":1103,"key":"xai","member":"api_kee"' "$LOG"
-    local wrong
-    for wrong in '[]' '{"openai":1}' '{"openai":{"api_key":1}}' '{"openai":{"api_base":"example.com"}}' \
+    local wrong key
+    key=$(printf 'k%.0s' {1..8192})
+    mkdir -p "$BATS_TEST_TMPDIR/home"
+    echo "{\"providers\": {\"openai\": {\"api_key\": \"$key\"}}}" >"$BATS_TEST_TMPDIR/home/config.json"
+    run env CLAWGATE_HOME="$BATS_TEST_TMPDIR/home" "$BUILD/cgi-bin/providers" --check
+    assert_success
+    for wrong in '[]' "{\"openai\":{\"api_key\":\"k$key\"}}" '{"openai":1}' '{"openai":{"api_key":1}}' '{"openai":{"api_base":"example.com"}}' \
         '{"openai":{"api_base":"http://"}}' '{"openai":{"api_base":"ftp://x"}}'; do
-        mkdir -p "$BATS_TEST_TMPDIR/home"
         echo "{\"providers\": $wrong}" >"$BATS_TEST_TMPDIR/home/config.json"
         run env CLAWGATE_HOME="$BATS_TEST_TMPDIR/home" "$BUILD/cgi-bin/providers" --check
         assert_failure 1

@@ -137,6 +137,32 @@ Bright.'
     jq_eq .frontmatter '"mine"'
 }
 
+@test "02 §9.2, §9.4: a summary of 2,000 characters and a name of 255 are taken whole, what is longer is cut" {
+    local more
+    for more in '' é; do
+        DESCRIPTION="@upstream text=$(encoded "<frontmatter>$(printf 'é%.0s' {1..2000})$more</frontmatter>
+<file name=\"SOUL.md\">s</file><file name=\"IDENTITY.md\">- **Name:** $(printf 'é%.0s' {1..255})$more</file>")"
+        summon good
+        becomes active
+        jq_eq '[.frontmatter, .display_name] | map(length)' '[2000,255]'
+        api DELETE "$agent"
+    done
+}
+
+# bats test_tags=no-cgi
+@test "02 §9.1: four personas are written at a time, the next ones wait" {
+    local i
+    model slow "text=$(encoded "$FULL"),delay=400"
+    for i in {1..6}; do
+        api POST $AGENTS "{\"agent_key\":\"wick-$i\",\"provider\":\"slow\",\"model\":\"m\",\"agent_type\":\"predefined\",
+            \"other_config\":{\"description\":\"A keeper\"}}"
+        assert_status 201
+    done
+    all_written() { [ "$(sql "SELECT count(*) FROM agents WHERE agent_key LIKE 'wick-%' AND status = 'active'")" = 6 ]; }
+    wait_until 15 all_written
+    assert_equal "$(upstream_stat peak_open)" 4
+}
+
 @test "02 §3.5: who is not summoned: open agents, predefined ones without a description" {
     api POST $AGENTS '{"agent_key":"one","other_config":{"description":"x"}}'
     jq_eq .status '"active"'

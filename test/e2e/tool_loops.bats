@@ -10,6 +10,7 @@ setup_file() {
     provider reader "tool=datetime,loop,delay=5"
     provider chatty "tool=datetime,args=%7B%22timezone%22:%22Nowhere%2FLand%22%7D,text=once,loop"
     provider crowd "tool=datetime,args=%7B%22timezone%22:%22Nowhere%2FLand%22%7D,tools=8,loop"
+    provider cut "tool=datetime,finish=length,loop"
 }
 
 teardown_file() {
@@ -76,6 +77,14 @@ trace() {
     key=$(header X-GoClaw-Session-Key)
     assert_equal "$(sql "SELECT COUNT(*) || ' ' || SUM(content LIKE 'Not executed%') FROM messages m JOIN sessions s
         ON s.id = m.session_id WHERE s.key = '$key' AND role = 'tool'")" "8 3"
+}
+
+@test "a call cut off by the output limit is asked for again three times, then the run fails" {
+    say hello goclaw:cut
+    assert_error 503 UNAVAILABLE
+    assert_equal "$(upstream_stat requests)" 4
+    assert_equal "$(notes | grep -c 'cut off by the output limit')" 3
+    assert_equal "$(trace tool_call_count)" 0
 }
 
 @test "03 §3.8: a run without circles has no tag" {

@@ -1,4 +1,5 @@
 /* Each setting: its default, its value from the file and from the environment, and the refusal that names it. */
+#include "base/buf.h"
 #include "config_home.h"
 
 #define AT(member) offsetof(struct config, member)
@@ -219,6 +220,13 @@ static void temperature(void **state)
     static const char *const wrong[] = {"-0.01", "2.01", "\"1\"", "[]"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_file_refused(nested("agents.defaults.temperature", wrong[i]), "agents.defaults.temperature");
+    static const char share[] = "agents.defaults.compaction.maxHistoryShare";
+    load_file(nested(share, "0"));
+    assert_true(config->compaction_share < 0.001);
+    load_file(nested(share, "1"));
+    assert_true(config->compaction_share > 0.999);
+    assert_file_refused(nested(share, "-0.01"), share);
+    assert_file_refused(nested(share, "1.01"), share);
 }
 
 static char *letters(size_t n)
@@ -305,6 +313,21 @@ static void lists(void **state)
         assert_file_refused(nested("gateway.trusted_proxies", no_nets[i]), "gateway.trusted_proxies");
 }
 
+static void longest_list(void **state)
+{
+    (void)state;
+    struct buf list = BUF_INIT(10000);
+    buf_adds(&list, "[\"a\"");
+    for (int i = 1; i < 1000; i++)
+        buf_adds(&list, ",\"a\"");
+    load_file(nested("gateway.owner_ids", arena_printf(arena, "%s]", buf_str(&list))));
+    assert_string_equal(config->owner_ids[999], "a");
+    assert_null(config->owner_ids[1000]);
+    assert_file_refused(nested("gateway.owner_ids", arena_printf(arena, "%s,\"a\"]", buf_str(&list))),
+                        "gateway.owner_ids");
+    buf_release(&list);
+}
+
 static void owners(void **state)
 {
     (void)state;
@@ -332,6 +355,7 @@ int main(void)
         IN_HOME(temperature),
         IN_HOME(texts),
         IN_HOME(lists),
+        IN_HOME(longest_list),
         IN_HOME(owners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
