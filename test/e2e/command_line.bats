@@ -108,6 +108,24 @@ lines"}'
     [[ $output =~ ^[0-9a-f]{48}$ ]]
 }
 
+@test "serve: the path of a home may have 88 bytes, with one more it says what is too long" {
+    local top home
+    top=$(mktemp -d /tmp/clawgate-e2e.XXXXXX)
+    home=$top/$(printf 'h%.0s' {1..63})
+    assert_equal ${#home} 88
+    for home in "$home" "${home}h"; do
+        "$ROOT/tools/clawgate" init --home "$home" --port "$(free_port)" >/dev/null 2>&1
+        "$ROOT/tools/clawgate" serve --home "$home" >"$BATS_TEST_TMPDIR/${#home}" 2>&1 3>&- &
+        wait_until 5 test -s "$BATS_TEST_TMPDIR/${#home}"
+        kill $! 2>/dev/null || true
+        wait $! || true
+    done
+    rm -rf "$top"
+    assert_file_says() { run cat "$BATS_TEST_TMPDIR/$1"; assert_output --partial "$2"; }
+    assert_file_says 88 'Clawgate listens'
+    assert_file_says 89 'choose a shorter home'
+}
+
 @test "provider set: what is left out stays, the key above all" {
     row() { sql "SELECT provider_type || ' ' || api_base || ' ' || api_key FROM llm_providers WHERE name = 'kept'"; }
     settings() { sql "SELECT settings FROM llm_providers WHERE name = 'kept'"; }
