@@ -239,6 +239,35 @@ static void too_many_calls(void **state)
     reply_release(&reply);
 }
 
+/* One call that came in two pieces: may its id, its name and its arguments have these lengths? */
+static bool call_fits(const char *text, size_t id, size_t name, size_t arguments)
+{
+    struct reply reply;
+    reply_init(&reply, NULL);
+    char *id_text = strndup(text, id), *name_text = strndup(text, name);
+    bool ok = reply_tool_call(&reply, 0, id_text, name_text, text, arguments - 1) &&
+              reply_tool_call(&reply, 0, NULL, NULL, text, 1);
+    assert_int_equal(reply.too_large, !ok);
+    reply_release(&reply);
+    free(id_text);
+    free(name_text);
+    return ok;
+}
+
+static void long_calls(void **state)
+{
+    (void)state;
+    enum { NAME = 4096, ARGUMENTS = 8 << 20 };
+    char *text = malloc(ARGUMENTS + 1);
+    memset(text, 'x', ARGUMENTS);
+    text[ARGUMENTS] = 0;
+    assert_true(call_fits(text, NAME, NAME, ARGUMENTS));
+    assert_false(call_fits(text, NAME + 1, NAME, ARGUMENTS));
+    assert_false(call_fits(text, NAME, NAME + 1, ARGUMENTS));
+    assert_false(call_fits(text, NAME, NAME, ARGUMENTS + 1));
+    free(text);
+}
+
 /* --- requests --- */
 
 static const struct llm_tool_call one_call = {.id = "call_1", .name = "f", .arguments = "{\"a\":1}"};
@@ -449,7 +478,8 @@ int main(void)
         cmocka_unit_test(plain),         cmocka_unit_test(plain_tool_calls),  cmocka_unit_test(plain_errors),
         cmocka_unit_test(http_errors),   cmocka_unit_test(stream),            cmocka_unit_test(stream_tool_calls),
         cmocka_unit_test(stream_errors), cmocka_unit_test(broken_text),       cmocka_unit_test(limits),
-        cmocka_unit_test(too_many_calls), cmocka_unit_test(requests),         cmocka_unit_test(dialects),
+        cmocka_unit_test(too_many_calls),
+        cmocka_unit_test(long_calls), cmocka_unit_test(requests),         cmocka_unit_test(dialects),
         cmocka_unit_test(json_params),   cmocka_unit_test(hints),             cmocka_unit_test(secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
