@@ -148,6 +148,10 @@ refuses() {
     refuses 'env: []' env
     accepts 'headers: ([range(64) | {key: "h\(.)", value: "x"}] | from_entries)'
     refuses 'headers: ([range(65) | {key: "h\(.)", value: "x"}] | from_entries)' headers
+    for name in headers env; do
+        accepts "$name: {A: \"$(repeat x 32760)\"}"
+        refuses "$name: {A: \"$(repeat x 32761)\"}" $name
+    done
 }
 
 @test "commands: runtimes, paths, flags that run code, whole command lines" {
