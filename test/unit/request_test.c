@@ -35,7 +35,10 @@ static reply h_silent(struct request *req)
 
 static reply h_huge(struct request *req)
 {
-    req->out->failed = true;
+    static const char piece[1 << 20];
+    for (int i = 0; i < 64; i++)
+        assert_true(buf_add(req->out, piece, sizeof piece));
+    assert_false(buf_addc(req->out, 'x'));
     return reply_json(req, 200);
 }
 

@@ -258,6 +258,19 @@ static void busy_workers_get_company_up_to_the_limit(void **state)
     program_stop();
 }
 
+static void a_worker_is_replaced_after_its_requests(void **state)
+{
+    (void)state;
+    config_write("{\"gateway\":{\"prefork_max\":1,\"prefork_requests\":3}}");
+    program_start(&prefork);
+    pid_t first = get("/pid");
+    assert_int_equal(get("/pid"), first);
+    assert_int_equal(get("/pid"), first);
+    assert_int_not_equal(get("/pid"), first);
+    program_stop();
+    config_good();
+}
+
 static void a_killed_worker_is_replaced(const struct program *p)
 {
     program_start(p);
@@ -500,6 +513,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_request_forks_the_first_worker),
         cmocka_unit_test(busy_workers_get_company_up_to_the_limit),
+        cmocka_unit_test(a_worker_is_replaced_after_its_requests),
         cmocka_unit_test(the_supervisor_sleeps_under_load),
         cmocka_unit_test(a_killed_worker_is_replaced_prefork),
         cmocka_unit_test(a_killed_worker_is_replaced_threaded),
