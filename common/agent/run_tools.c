@@ -1,10 +1,9 @@
 /* The tool calls of one answer (contract 03 §3.7, §3.8): the gateway's own are run, the client's are handed on. */
 #include "agent/run_parts.h"
 #include "agent/text.h"
-#include "base/utf8.h"
 #include "tool/tool.h"
 
-enum { PREVIEW = 500, TOOL_ERROR_PREVIEW = 200, RESULT_MAX = 100000, CALL_ID_MAX = 40 };
+enum { PREVIEW = 500, TOOL_ERROR_PREVIEW = 200, CALL_ID_MAX = 40 };
 
 /* Fit for everybody, and of no earlier call. */
 static bool id_is_good(const struct run *r, const char *id)
@@ -31,18 +30,6 @@ static const char *call_id(struct run *r, int iteration, const struct llm_answer
     return arena_printf(r->arena, "call_%.35s", hex);
 }
 
-static const char *cap_result(struct run *r, const char *text)
-{
-    size_t n = strlen(text);
-    if (n <= RESULT_MAX)
-        return text;
-    size_t head = utf8_cut(text, n, RESULT_MAX * 7 / 10);
-    size_t tail = n - RESULT_MAX * 2 / 10;
-    while (tail < n && ((unsigned char)text[tail] & 0xC0) == 0x80)
-        tail++;
-    return arena_printf(r->arena, "%.*s\n[… %zu of %zu bytes left out …]\n%s", (int)head, text, tail - head, n, text + tail);
-}
-
 static struct tool_result run_tool(struct run *r, const struct tool *tool, const struct llm_tool_call *call)
 {
     int64_t budget = r->engine->config->max_tool_calls;
@@ -64,7 +51,7 @@ static struct tool_result run_tool(struct run *r, const struct tool *tool, const
         .workspace = r->workspace,
     };
     struct tool_result res = tool->run(&env, args);
-    res.text = cap_result(r, res.text);
+    res.text = text_tool_result(r->arena, res.text);
     return res;
 }
 

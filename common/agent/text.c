@@ -336,3 +336,16 @@ char *text_preview(struct arena *a, const char *text, size_t max)
     out[len] = '\0';
     return out;
 }
+
+const char *text_tool_result(struct arena *a, const char *text)
+{
+    enum { RESULT_MAX = 100000 };
+    size_t n = strlen(text);
+    if (n <= RESULT_MAX)
+        return text;
+    size_t head = utf8_cut(text, n, RESULT_MAX * 7 / 10);
+    size_t tail = n - RESULT_MAX * 2 / 10;
+    while (tail < n && ((unsigned char)text[tail] & 0xC0) == 0x80)
+        tail++;
+    return arena_printf(a, "%.*s\n[… %zu of %zu bytes left out …]\n%s", (int)head, text, tail - head, n, text + tail);
+}

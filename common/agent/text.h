@@ -14,6 +14,9 @@ char *text_sanitize(struct arena *a, const char *text);
 bool text_is_silent(const char *text);
 /* At most max bytes, cut on a character's border with "..." appended when cut. Invalid UTF-8 is removed. */
 char *text_preview(struct arena *a, const char *text, size_t max);
+/* A tool's result as the model gets it: of more than 100,000 bytes the middle is left out, on characters' borders, and
+ * a note says so. */
+const char *text_tool_result(struct arena *a, const char *text);
 
 /* Whether text that begins with these bytes opens with the silent token. Leading characters that are neither
  * letters nor digits do not count, at most `skip_max` bytes of them. MAYBE: more bytes decide. */

@@ -105,6 +105,21 @@ static void test_preview(void **state)
     assert_string_equal(text_preview(*state, NULL, 9), "");
 }
 
+static void test_tool_result(void **state)
+{
+    char *text = arena_alloc(*state, 100002);
+    memset(text, 'x', 100001);
+    text[100000] = 0;
+    assert_ptr_equal(text_tool_result(*state, text), text);
+    text[100000] = 'x';
+    text[100001] = 0;
+    memcpy(text + 69999, "\xc3\xa9", 2); /* across both borders */
+    memcpy(text + 80000, "\xc3\xa9", 2);
+    const char *cut = text_tool_result(*state, text);
+    assert_memory_equal(cut, text, 69999);
+    assert_string_equal(cut + 69999, arena_printf(*state, "\n[… 10003 of 100001 bytes left out …]\n%s", text + 80002));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +127,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sanitize_is_stable, setup, teardown),
         cmocka_unit_test(test_silent),
         cmocka_unit_test_setup_teardown(test_preview, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tool_result, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
