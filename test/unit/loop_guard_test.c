@@ -106,6 +106,19 @@ static void test_repetitions_are_forgotten_after_thirty_calls(void **state)
     }
 }
 
+static void test_a_repetition_counts_in_the_thirtieth_call_and_not_later(void **state)
+{
+    struct fixture *f = *state;
+    for (int between = 27; between <= 28; between++) {
+        f->guard = (struct loop_guard){0};
+        add(f, &neutral, "{}", "r");
+        add(f, &neutral, "{}", "r");
+        for (int i = 0; i < between; i++)
+            assert_int_equal(add(f, &writer, number(f, "}", i), number(f, "", i)), LOOP_FINE);
+        assert_int_equal(add(f, &neutral, "{}", "r"), between == 27 ? LOOP_WARN : LOOP_FINE);
+    }
+}
+
 static void test_reading_the_same_few_things(void **state)
 {
     struct fixture *f = *state;
@@ -122,6 +135,10 @@ static void test_the_share_decides_which_limit_holds(void **state)
     for (int i = 11; i <= 16; i++) /* 10 of 16 are more than 0.6 */
         assert_int_equal(add(f, &reader, "{\"n\":1}", number(f, "", i)), LOOP_FINE);
     assert_int_equal(add(f, &reader, "{\"n\":1}", "x"), LOOP_STOP); /* 10 of 17 are less */
+    f->guard = (struct loop_guard){0};
+    for (int i = 1; i <= 14; i++) /* 9 of 14 are more, 9 of 15 are just 0.6 */
+        assert_int_equal(add(f, &reader, number(f, "}", i < 9 ? i : 9), number(f, "", i)), LOOP_FINE);
+    assert_int_equal(add(f, &reader, number(f, "}", 9), "x"), LOOP_STOP);
 }
 
 static void test_reading_many_things(void **state)
@@ -156,6 +173,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_result_is_progress, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_result_for_different_calls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_repetitions_are_forgotten_after_thirty_calls, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_repetition_counts_in_the_thirtieth_call_and_not_later, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reading_the_same_few_things, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_share_decides_which_limit_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reading_many_things, setup, teardown),
