@@ -133,6 +133,8 @@ User message 1: m"
         api GET "/v1/sessions/$key${limit:+?limit=$limit}"
         jq_eq '[.messageCount, (.messages | length)]' "[2004,$((limit == 0 ? 200 : 1000))]"
     done
+    api GET "/v1/sessions/$key/preview"
+    jq_eq '[(.messages | length), .messages[-2].content]' '[50,"/history"]'
 }
 
 @test "the ETag changes with the session and not without" {
