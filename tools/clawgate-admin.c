@@ -21,38 +21,7 @@
 #include "store/secrets.h"
 #include "store/tenants.h"
 #include "store/writer.h"
-
-struct options {
-    const char *home, *port, *token;
-    const char *name, *scopes, *tenant, *owner, *expires_in;
-    const char *type, *base_url, *api_key, *model, *provider, *user, *display_name;
-    const char *is_default;
-    const char *positional;
-};
-
-struct option {
-    const char *name;
-    size_t offset;
-};
-
-static const struct option option_table[] = {
-    {"--home", offsetof(struct options, home)},
-    {"--port", offsetof(struct options, port)},
-    {"--token", offsetof(struct options, token)},
-    {"--name", offsetof(struct options, name)},
-    {"--scopes", offsetof(struct options, scopes)},
-    {"--tenant", offsetof(struct options, tenant)},
-    {"--owner", offsetof(struct options, owner)},
-    {"--expires-in", offsetof(struct options, expires_in)},
-    {"--type", offsetof(struct options, type)},
-    {"--base-url", offsetof(struct options, base_url)},
-    {"--api-key", offsetof(struct options, api_key)},
-    {"--model", offsetof(struct options, model)},
-    {"--provider", offsetof(struct options, provider)},
-    {"--user", offsetof(struct options, user)},
-    {"--display-name", offsetof(struct options, display_name)},
-    {"--default", offsetof(struct options, is_default)},
-};
+#include "tools/clawgate-admin/options.h"
 
 /* What a command works with. */
 struct admin {
@@ -61,38 +30,6 @@ struct admin {
     const struct config *config;
     struct db *db;
 };
-
-__attribute__((format(printf, 1, 2))) static int fail(const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fputs("clawgate: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-    return 1;
-}
-
-static bool options_parse(struct options *o, int argc, char **argv)
-{
-    for (int i = 0; i < argc; i++) {
-        const struct option *found = NULL;
-        for (size_t k = 0; k < sizeof option_table / sizeof *option_table; k++)
-            if (strcmp(argv[i], option_table[k].name) == 0)
-                found = &option_table[k];
-        if (!found && argv[i][0] == '-') {
-            fail("unknown option %s", argv[i]);
-            return false;
-        }
-        if (found && i + 1 >= argc) {
-            fail("%s needs a value", argv[i]);
-            return false;
-        }
-        const char **at = found ? (const char **)(void *)((char *)o + found->offset) : &o->positional;
-        *at = found ? argv[++i] : argv[i];
-    }
-    return true;
-}
 
 /* ---- init ---- */
 
@@ -281,7 +218,7 @@ static int cmd_key_revoke(struct admin *ad)
     char id[UUID_SIZE];
     struct api_key key;
     char hash[SHA256_HEX_SIZE];
-    const char *what = ad->o.positional;
+    const char *what = ad->o.word;
     bool revoked;
     if (!what)
         return fail("key revoke needs the key or its id");
@@ -323,7 +260,7 @@ static int cmd_key_list(struct admin *ad)
 static enum db_rc tenant_job(struct db *db, void *arg)
 {
     struct admin *ad = arg;
-    const char *slug = ad->o.positional, *id;
+    const char *slug = ad->o.word, *id;
     enum db_rc rc = tenant_create(db, ad->a, ad->o.name ? ad->o.name : slug, slug, &id);
     if (rc != DB_OK)
         return rc;
@@ -332,7 +269,7 @@ static enum db_rc tenant_job(struct db *db, void *arg)
 
 static int cmd_tenant_create(struct admin *ad)
 {
-    const char *slug = ad->o.positional, *name = ad->o.name ? ad->o.name : slug;
+    const char *slug = ad->o.word, *name = ad->o.name ? ad->o.name : slug;
     if (!slug || !tenant_slug_valid(slug))
         return fail("tenant create SLUG: lower-case letters, digits and dashes, at most 100");
     if (!*name || utf8_count(name, strlen(name)) > 255)
@@ -409,7 +346,7 @@ static enum db_rc provider_job(struct db *db, void *arg)
 static int cmd_provider_set(struct admin *ad)
 {
     struct put p = {.ad = ad, .tenant_id = tenant_of(ad)};
-    const char *why = NULL, *name = ad->o.positional, *type = ad->o.type ? ad->o.type : "openai_compat";
+    const char *why = NULL, *name = ad->o.word, *type = ad->o.type ? ad->o.type : "openai_compat";
     if (!p.tenant_id)
         return 1;
     if (!name || !slug_valid(name) || strlen(name) > 50)
@@ -439,7 +376,7 @@ static enum db_rc agent_job(struct db *db, void *arg)
 static int cmd_agent_create(struct admin *ad)
 {
     static const char *const reserved[] = {"links", "import", "sync-workspace"};
-    const char *key = ad->o.positional, *dir;
+    const char *key = ad->o.word, *dir;
     struct put p = {.ad = ad, .tenant_id = tenant_named(ad, &dir)};
     if (!p.tenant_id)
         return 1;
@@ -452,6 +389,9 @@ static int cmd_agent_create(struct admin *ad)
         return fail("%s is where the other tenants' files are", key);
     if (ad->o.user && !utf8_user_id_valid(ad->o.user, strlen(ad->o.user)))
         return fail("--user is no valid user id");
+    bool is_default = ad->o.is_default && strcmp(ad->o.is_default, "yes") == 0;
+    if (ad->o.is_default && !is_default && strcmp(ad->o.is_default, "no") != 0)
+        return fail("--default must be yes or no");
     p.agent = (struct agent){.tenant_id = p.tenant_id,
                              .agent_key = key,
                              .display_name = ad->o.display_name ? ad->o.display_name : "",
@@ -463,7 +403,7 @@ static int cmd_agent_create(struct admin *ad)
                              .workspace = arena_printf(ad->a, "%s%s/%s", ad->config->workspace, dir, key),
                              .context_window = ad->config->context_window,
                              .max_tool_iterations = ad->config->max_tool_iterations,
-                             .is_default = ad->o.is_default && strcmp(ad->o.is_default, "yes") == 0,
+                             .is_default = is_default,
                              .other_config = "{}",
                              .tools_config = "{}"};
     enum db_rc rc = writer_run(NULL, ad->db, agent_job, &p);
@@ -527,7 +467,7 @@ static int cmd_secrets_rotate(struct admin *ad)
 
 static int cmd_setting(struct admin *ad)
 {
-    const char *what = ad->o.positional ? ad->o.positional : "";
+    const char *what = ad->o.word ? ad->o.word : "";
     const struct config *c = ad->config;
     if (strcmp(what, "token") == 0)
         puts(c->token);
@@ -553,21 +493,23 @@ struct command {
     const char *name;
     bool needs_config, needs_db;
     int (*run)(struct admin *ad);
+    const char *takes; /* see options_parse */
 };
 
 static const struct command commands[] = {
-    {"init", false, false, cmd_init},
-    {"key-create", true, true, cmd_key_create},
-    {"key-revoke", true, true, cmd_key_revoke},
-    {"key-list", true, true, cmd_key_list},
-    {"tenant-create", true, true, cmd_tenant_create},
-    {"tenant-list", true, true, cmd_tenant_list},
-    {"provider-set", true, true, cmd_provider_set},
-    {"agent-create", true, true, cmd_agent_create},
-    {"secrets-rotate", true, true, cmd_secrets_rotate},
-    {"secrets-status", true, true, cmd_secrets_status},
-    {"setting", true, false, cmd_setting},
-    {"check", true, true, cmd_check},
+    {"init", false, false, cmd_init, "--port --token"},
+    {"key-create", true, true, cmd_key_create, "--name --scopes --tenant --owner --expires-in"},
+    {"key-revoke", true, true, cmd_key_revoke, "WORD"},
+    {"key-list", true, true, cmd_key_list, ""},
+    {"tenant-create", true, true, cmd_tenant_create, "WORD --name"},
+    {"tenant-list", true, true, cmd_tenant_list, ""},
+    {"provider-set", true, true, cmd_provider_set, "WORD --type --base-url --api-key --model --tenant"},
+    {"agent-create", true, true, cmd_agent_create,
+     "WORD --provider --model --user --display-name --default --tenant"},
+    {"secrets-rotate", true, true, cmd_secrets_rotate, ""},
+    {"secrets-status", true, true, cmd_secrets_status, ""},
+    {"setting", true, false, cmd_setting, "WORD"},
+    {"check", true, true, cmd_check, ""},
 };
 
 static int run(struct admin *ad, const struct command *c)
@@ -580,16 +522,24 @@ static int run(struct admin *ad, const struct command *c)
     return c->run(ad);
 }
 
+static const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     struct admin ad = {.a = arena_new()};
+    const struct command *c = command_find(argc > 1 ? argv[1] : "");
     int rc = 2;
     log_init("admin", LOG_WARN);
-    for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            rc = options_parse(&ad.o, argc - 2, argv + 2) ? run(&ad, &commands[i]) : 2;
-    if (rc == 2 && argc < 2)
-        fail("usage: clawgate-admin COMMAND …");
+    if (c == NULL)
+        fail("there is no such command; see clawgate help");
+    else if (options_parse(&ad.o, c->takes, argc - 2, argv + 2))
+        rc = run(&ad, c);
     if (ad.db)
         db_close(ad.db);
     config_free(ad.config);

@@ -146,3 +146,41 @@ lines"}'
     clawgate provider set kept --api-key ''
     assert_equal "$(sql "SELECT api_key FROM llm_providers WHERE name = 'kept'")" ""
 }
+
+# Silently left out, an option that is wrong here leaves a key for everybody where one user's was meant.
+@test "what a command does not know is refused, and nothing is changed" {
+    local before
+    before=$(sql 'SELECT (SELECT COUNT(*) FROM api_keys), (SELECT COUNT(*) FROM agents), (SELECT COUNT(*) FROM tenants)')
+    refused() {
+        run clawgate "$@"
+        assert_failure
+        [ -n "$output" ] || fail "nothing is said about: $*"
+    }
+    refused key create --name u --scopes write --user ann
+    refused key create --name u --scopes write ann
+    refused agent create my agent
+    refused agent create mine2 --name Mine
+    refused tenant create one two
+    refused tenant create one --token x
+    refused provider set one --user ann
+    refused key list all
+    refused key delete x
+    refused tenant remove x
+    refused secrets status now
+    refused agent create mine2 --default maybe
+    assert_equal "$before" \
+        "$(sql 'SELECT (SELECT COUNT(*) FROM api_keys), (SELECT COUNT(*) FROM agents), (SELECT COUNT(*) FROM tenants)')"
+    run clawgate agent create mine2 --default no --display-name 'Mine Two'
+    assert_success
+}
+
+@test "what stands behind a command without arguments is refused: a home given wrongly is not another one's" {
+    local command
+    for command in token stop reload status serve doctor help; do
+        CLAWGATE_HOME=$GATEWAY_HOME run "$ROOT/tools/clawgate" "$command" "--home=$BATS_TEST_TMPDIR/other"
+        assert_failure
+        assert_output --partial "--home="
+    done
+    run -0 clawgate status
+    assert_output --partial ready
+}

@@ -1,0 +1,89 @@
+#include "tools/clawgate-admin/options.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct option {
+    const char *name;
+    size_t offset;
+} option_table[] = {
+    {"--home", offsetof(struct options, home)},
+    {"--port", offsetof(struct options, port)},
+    {"--token", offsetof(struct options, token)},
+    {"--name", offsetof(struct options, name)},
+    {"--scopes", offsetof(struct options, scopes)},
+    {"--tenant", offsetof(struct options, tenant)},
+    {"--owner", offsetof(struct options, owner)},
+    {"--expires-in", offsetof(struct options, expires_in)},
+    {"--type", offsetof(struct options, type)},
+    {"--base-url", offsetof(struct options, base_url)},
+    {"--api-key", offsetof(struct options, api_key)},
+    {"--model", offsetof(struct options, model)},
+    {"--provider", offsetof(struct options, provider)},
+    {"--user", offsetof(struct options, user)},
+    {"--display-name", offsetof(struct options, display_name)},
+    {"--default", offsetof(struct options, is_default)},
+};
+
+int fail(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("clawgate: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    return 1;
+}
+
+static bool is_taken(const char *takes, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *p = takes; *p != '\0'; p += *p == ' ') {
+        size_t n = strcspn(p, " ");
+        if (n == len && memcmp(p, name, n) == 0)
+            return true;
+        p += n;
+    }
+    return false;
+}
+
+static const struct option *option_find(const char *takes, const char *name)
+{
+    for (size_t i = 0; i < sizeof option_table / sizeof *option_table; i++)
+        if (strcmp(name, option_table[i].name) == 0)
+            return i == 0 || is_taken(takes, name) ? &option_table[i] : NULL;
+    return NULL;
+}
+
+static bool word_take(struct options *o, const char *takes, const char *word)
+{
+    bool fits = is_taken(takes, "WORD") && o->word == NULL;
+    if (!fits)
+        fail("one argument too many: %s; see clawgate help", word);
+    o->word = word;
+    return fits;
+}
+
+bool options_parse(struct options *o, const char *takes, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        const struct option *found = option_find(takes, argv[i]);
+        if (found == NULL && argv[i][0] == '-') {
+            fail("this command has no option %s; see clawgate help", argv[i]);
+            return false;
+        }
+        if (found == NULL && !word_take(o, takes, argv[i]))
+            return false;
+        if (found == NULL)
+            continue;
+        if (i + 1 >= argc) {
+            fail("%s needs a value", argv[i]);
+            return false;
+        }
+        *(const char **)(void *)((char *)o + found->offset) = argv[++i];
+    }
+    return true;
+}

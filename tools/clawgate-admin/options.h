@@ -1,0 +1,21 @@
+/* What stands behind a command of clawgate-admin: options with a value, and at most one word of its own. */
+#ifndef CLAWGATE_ADMIN_OPTIONS_H
+#define CLAWGATE_ADMIN_OPTIONS_H
+
+#include <stdbool.h>
+
+struct options {
+    const char *home, *port, *token;
+    const char *name, *scopes, *tenant, *owner, *expires_in;
+    const char *type, *base_url, *api_key, *model, *provider, *user, *display_name;
+    const char *is_default;
+    const char *word;
+};
+
+/* Prints "clawgate: …" on standard error; 1, so that a command can end with it. */
+__attribute__((format(printf, 1, 2))) int fail(const char *fmt, ...);
+
+/* takes: what the command knows beside --home, "WORD --name --scopes …"; anything else is refused, with a message. */
+bool options_parse(struct options *o, const char *takes, int argc, char **argv);
+
+#endif
