@@ -43,25 +43,15 @@ static bool make_dir(const char *path)
 
 static bool port_valid(const char *s)
 {
-    char *end;
-    long n = strtol(s, &end, 10);
-    return *s && !*end && n >= 1 && n <= 65535;
+    return *s >= '1' && *s <= '9' && strlen(s) <= 5 && strspn(s, "0123456789") == strlen(s) && strtol(s, NULL, 10) <= 65535;
 }
 
-static bool config_write(struct admin *ad, const char *path)
+static const char *config_text(struct admin *ad)
 {
     unsigned char raw[24];
     char token[2 * sizeof raw + 1];
     struct buf *b = buf_new(ad->a, 65536);
     struct jsonw w;
-    if (ad->o.port && !port_valid(ad->o.port)) {
-        fail("--port must be a number from 1 to 65535");
-        return false;
-    }
-    if (ad->o.token && !*ad->o.token) {
-        fail("--token is empty, and without a token everybody is admin; leave it out to have one made");
-        return false;
-    }
     random_bytes(raw, sizeof raw);
     hex_encode(raw, sizeof raw, token);
     buf_adds(b, "// Settings of this Clawgate. Comments are fine; docs/configuration.md lists every key.\n{\n  \"gateway\": {");
@@ -71,12 +61,25 @@ static bool config_write(struct admin *ad, const char *path)
     jw_init(&w, b);
     jw_str(&w, ad->o.token ? ad->o.token : token);
     buf_adds(b, "},\n  \"agents\": {\"defaults\": {\"provider\": \"offline\", \"model\": \"offline\"}}\n}\n");
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && !b->failed && write(fd, b->data, b->len) == (ssize_t)b->len && fsync(fd) == 0;
+    return b->failed ? NULL : buf_str(b);
+}
+
+/* Complete under another name, then link(2): nobody reads half of it, and of two at a time the second keeps the first
+ * one's. *fresh tells whether it is ours. */
+static bool config_write(struct admin *ad, const char *path, bool *fresh)
+{
+    const char *text = config_text(ad);
+    char *temp = arena_printf(ad->a, "%s.XXXXXX", path);
+    int fd = text ? mkostemp(temp, O_CLOEXEC) : -1;
+    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fsync(fd) == 0;
+    *fresh = ok && link(temp, path) == 0;
+    ok = *fresh || (ok && errno == EEXIST);
     if (!ok)
         fail("%s: %s", path, strerror(errno));
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+        unlink(temp);
+    }
     return ok;
 }
 
@@ -112,6 +115,12 @@ static int cmd_init(struct admin *ad)
     static const char *const subdirs[] = {"run", "log", "htdocs", "workspace"};
     if (!ad->o.home)
         return fail("init needs --home");
+    if (ad->o.port && !port_valid(ad->o.port))
+        return fail("--port must be a number from 1 to 65535");
+    if (ad->o.token && !*ad->o.token)
+        return fail("--token is empty, and without a token everybody is admin; leave it out to have one made");
+    if (ad->o.token && !config_token_sendable(ad->o.token))
+        return fail("--token " CONFIG_TOKEN_RULE);
     if (!make_dir(ad->o.home))
         return 1;
     for (size_t i = 0; i < sizeof subdirs / sizeof *subdirs; i++) {
@@ -121,7 +130,7 @@ static int cmd_init(struct admin *ad)
     }
     snprintf(dir, sizeof dir, "%s/config.json", ad->o.home);
     bool fresh = access(dir, F_OK) != 0;
-    if (fresh && !config_write(ad, dir))
+    if (fresh && !config_write(ad, dir, &fresh))
         return 1;
     ad->config = config_load(ad->o.home, err, sizeof err);
     if (!ad->config)

@@ -9,6 +9,7 @@
 #include "base/config_keys.h"
 #include "base/config_providers.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 enum { FILE_MAX = 1 << 20, WHY_SIZE = 160, PATH_SIZE = 4096 };
 
@@ -261,12 +262,24 @@ static bool make_dirs(struct load *l, const char *path)
     }
 }
 
+bool config_token_sendable(const char *token)
+{
+    size_t n = strlen(token);
+    bool outer = n > 0 && (token[0] == ' ' || token[n - 1] == ' ');
+    for (const char *c = token; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return false;
+    return !outer && utf8_valid(token, n);
+}
+
 static bool load_all(struct load *l, const char *home)
 {
     find_home(l, home);
     char why[WHY_SIZE];
     if (!apply_presets(l) || !apply_file(l) || !apply_environment(l))
         return false;
+    if (!config_token_sendable(l->c->token))
+        return fail(l, "gateway.token", CONFIG_TOKEN_RULE);
     if (!config_providers_load(l->c, l->arena, l->providers, why, sizeof why))
         return fail(l, "providers", why);
     if (!l->c->sqlite_path)

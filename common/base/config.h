@@ -80,6 +80,10 @@ struct config {
     struct crypto_keys keys;
 };
 
+/* Can a client send it as it is? Blanks at its ends get lost, and control characters stand in no header. */
+#define CONFIG_TOKEN_RULE "must be one line of UTF-8 without blanks at its ends"
+bool config_token_sendable(const char *token);
+
 /* home NULL: CLAWGATE_HOME, else "./var" beside a Makefile of ours, else /var/lib/clawgate.
  * The file is GOCLAW_CONFIG or <home>/config.json. Makes data_dir and the encryption key when they are missing.
  * Returns NULL with a one-line reason in err. The result lives until the process ends. */

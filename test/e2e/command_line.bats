@@ -184,3 +184,46 @@ lines"}'
     run -0 clawgate status
     assert_output --partial ready
 }
+
+@test "init: a port is written as a number, or nothing is written" {
+    local home=$BATS_TEST_TMPDIR/home port
+    for port in +80 0080 ' 80' '80 ' 8O 0 65536 -1 ''; do
+        run "$ROOT/tools/clawgate" init --home "$home" --port "$port"
+        assert_failure
+        assert_output --partial '--port must be a number from 1 to 65535'
+        [ ! -e "$home/config.json" ] || fail "config.json is there after --port '$port'"
+    done
+    run "$ROOT/tools/clawgate" init --home "$home" --port 18999
+    assert_success
+}
+
+# What cannot be sent as a header, or would not be the same text when it arrives, lets nobody in.
+@test "init: a token is one that a client can send" {
+    local home=$BATS_TEST_TMPDIR/home token
+    for token in ' a' 'a ' $'a\nb' $'a\tb' $'\xff'; do
+        run "$ROOT/tools/clawgate" init --home "$home" --token "$token"
+        assert_failure
+        assert_output --partial '--token'
+        [ ! -e "$home/config.json" ] || fail "config.json is there after the token '$token'"
+    done
+    GOCLAW_GATEWAY_TOKEN=$'from-a-file\n' run clawgate token
+    assert_failure
+    assert_output --partial 'gateway.token'
+}
+
+@test "init: several at the same moment make one home, and all succeed" {
+    local i home
+    for home in "$BATS_TEST_TMPDIR"/{a,b,c,d}; do
+        local pids=()
+        for i in {1..6}; do
+            "$ROOT/tools/clawgate" init --home "$home" >"$BATS_TEST_TMPDIR/said.$i" 2>&1 &
+            pids+=($!)
+        done
+        for i in "${!pids[@]}"; do
+            wait "${pids[$i]}" || fail "$(cat "$BATS_TEST_TMPDIR"/said.*)"
+        done
+        assert_equal "$(cat "$BATS_TEST_TMPDIR"/said.* | grep -c '^created')" 1
+        assert_equal "$(command sqlite3 "$home/data/goclaw.db" 'SELECT COUNT(*) FROM agents')" 1
+        assert_equal "$(find "$home" -name 'config.json*' | wc -l)" 1
+    done
+}
