@@ -227,3 +227,54 @@ lines"}'
         assert_equal "$(find "$home" -name 'config.json*' | wc -l)" 1
     done
 }
+
+@test "a directory that is no home is told so, and stays as it is" {
+    local home=$BATS_TEST_TMPDIR/typo command
+    for command in 'key list' 'tenant list' token 'agent create x' 'secrets status' 'api GET /health' reload stop; do
+        # shellcheck disable=SC2086
+        run -1 --separate-stderr "$ROOT/tools/clawgate" $command --home "$home"
+        assert_equal "$output" ""
+        assert_equal "$stderr" "clawgate: $home is no home yet: run clawgate init --home $home"
+        [ ! -e "$home" ] || fail "$command made $home"
+    done
+    run -1 "$ROOT/tools/clawgate" doctor --home "$home"
+    assert_output --partial "is no home yet"
+    refute_output --partial "disk"
+    mkdir "$home"
+    run -1 "$ROOT/tools/clawgate" token --home "$home"
+    run -1 "$ROOT/tools/clawgate" doctor --home "$home"
+    assert_output --partial "is no home yet"
+    assert_equal "$(find "$home")" "$home"
+}
+
+@test "an empty --home is not the directory one happens to be in" {
+    cd "$BATS_TEST_TMPDIR"
+    run "$ROOT/tools/clawgate" init --home ''
+    assert_failure
+    assert_output --partial '--home'
+    assert_equal "$(ls)" ""
+}
+
+@test "reload and stop of what does not serve say that and nothing else" {
+    "$ROOT/tools/clawgate" init --home "$BATS_TEST_TMPDIR/idle"
+    for command in reload stop; do
+        run -1 "$ROOT/tools/clawgate" "$command" --home "$BATS_TEST_TMPDIR/idle"
+        assert_output "clawgate: nothing serves $BATS_TEST_TMPDIR/idle"
+    done
+}
+
+# Who may not look into the home must not hear that it is stopped, or not there.
+@test "somebody else's home: the user it belongs to is named" {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    local command home
+    home=$(mktemp -d /tmp/clawgate-e2e.XXXXXX)
+    "$ROOT/tools/clawgate" init --home "$home/of root"
+    chmod 755 "$home"
+    for command in status token 'key list' stop reload serve 'api GET /health'; do
+        # shellcheck disable=SC2086
+        run setpriv --reuid=65534 --regid=65534 --clear-groups "$ROOT/tools/clawgate" $command --home "$home/of root"
+        assert_failure
+        assert_output "clawgate: $home/of root belongs to root: run this as that user"
+    done
+    rm -r "$home"
+}
