@@ -192,8 +192,8 @@ static int cmd_key_create(struct admin *ad)
     char expires[TIME_TEXT_SIZE];
     if (!ad->o.name || !ad->o.scopes)
         return fail("key create needs --name and --scopes (admin, write, read, approvals, pairing)");
-    if (strlen(ad->o.name) < 1 || utf8_count(ad->o.name, strlen(ad->o.name)) > 100)
-        return fail("--name must have 1 to 100 characters");
+    if (!option_fits("--name", ad->o.name, 100, OPTION_FILLED))
+        return 1;
     if (ad->o.owner && !utf8_user_id_valid(ad->o.owner, strlen(ad->o.owner)))
         return fail("--owner is no valid user id");
     k.scopes = key_scopes(ad->a, ad->o.scopes, &unknown);
@@ -252,16 +252,29 @@ static const char *or_dash(const char *s)
     return s != NULL && *s != '\0' ? s : "-";
 }
 
+/* In its column of one line: whoever chose the text commands no terminal. */
+static const char *plain(struct arena *a, const char *s)
+{
+    struct buf *b = buf_new(a, 64 * 1024);
+    for (; *s != '\0'; s++) {
+        bool high = (unsigned char)s[0] == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0;
+        bool control = high || (unsigned char)*s < 0x20 || *s == 0x7f;
+        buf_addc(b, control ? '?' : *s);
+        s += high;
+    }
+    return buf_str(b);
+}
+
 static void key_print(void *ctx, const struct key_line *k)
 {
-    (void)ctx;
+    struct admin *ad = ctx;
     printf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k->id, k->prefix, k->revoked ? "revoked" : "live", or_dash(k->tenant),
-           or_dash(k->owner_id), or_dash(k->expires_at), k->scopes, k->name);
+           or_dash(k->owner_id), or_dash(k->expires_at), k->scopes, plain(ad->a, k->name));
 }
 
 static int cmd_key_list(struct admin *ad)
 {
-    return key_each(ad->db, key_print, NULL) == DB_OK ? 0 : fail("the keys could not be read");
+    return key_each(ad->db, key_print, ad) == DB_OK ? 0 : fail("the keys could not be read");
 }
 
 /* ---- tenants ---- */
@@ -278,11 +291,11 @@ static enum db_rc tenant_job(struct db *db, void *arg)
 
 static int cmd_tenant_create(struct admin *ad)
 {
-    const char *slug = ad->o.word, *name = ad->o.name ? ad->o.name : slug;
+    const char *slug = ad->o.word;
     if (!slug || !tenant_slug_valid(slug))
         return fail("tenant create SLUG: lower-case letters, digits and dashes, at most 100");
-    if (!*name || utf8_count(name, strlen(name)) > 255)
-        return fail("--name must have 1 to 255 characters");
+    if (!option_fits("--name", ad->o.name, 255, OPTION_FILLED))
+        return 1;
     switch (writer_run(NULL, ad->db, tenant_job, ad)) {
     case DB_OK:
         printf("tenant %s\n", slug);
@@ -298,13 +311,13 @@ static int cmd_tenant_create(struct admin *ad)
 
 static void tenant_print(void *ctx, const char *id, const char *slug, const char *status, const char *name)
 {
-    (void)ctx;
-    printf("%s\t%s\t%s\t%s\n", id, slug, status, name);
+    struct admin *ad = ctx;
+    printf("%s\t%s\t%s\t%s\n", id, slug, status, plain(ad->a, name));
 }
 
 static int cmd_tenant_list(struct admin *ad)
 {
-    return tenant_each(ad->db, tenant_print, NULL) == DB_OK ? 0 : fail("the tenants could not be read");
+    return tenant_each(ad->db, tenant_print, ad) == DB_OK ? 0 : fail("the tenants could not be read");
 }
 
 /* ---- providers and agents ---- */
@@ -362,6 +375,9 @@ static int cmd_provider_set(struct admin *ad)
         return fail("provider set NAME: lower-case letters, digits and dashes, at most 50");
     if (!llm_type_find(type))
         return fail("unknown provider type %s", type);
+    if (!option_fits("--base-url", ad->o.base_url, 2048, OPTION_BYTES) ||
+        !option_fits("--api-key", ad->o.api_key, 8192, OPTION_BYTES))
+        return 1;
     if (ad->o.base_url && *ad->o.base_url && !outbound_url_check(ad->o.base_url, true, &why))
         return fail("--base-url: %s", why);
     char *base = arena_strdup(ad->a, ad->o.base_url ? ad->o.base_url : "");
@@ -398,6 +414,10 @@ static int cmd_agent_create(struct admin *ad)
         return fail("%s is where the other tenants' files are", key);
     if (ad->o.user && !utf8_user_id_valid(ad->o.user, strlen(ad->o.user)))
         return fail("--user is no valid user id");
+    if (!option_fits("--display-name", ad->o.display_name, 255, OPTION_TEXT) ||
+        !option_fits("--provider", ad->o.provider, 50, OPTION_TEXT) ||
+        !option_fits("--model", ad->o.model, 200, OPTION_TEXT))
+        return 1;
     bool is_default = ad->o.is_default && strcmp(ad->o.is_default, "yes") == 0;
     if (ad->o.is_default && !is_default && strcmp(ad->o.is_default, "no") != 0)
         return fail("--default must be yes or no");

@@ -278,3 +278,48 @@ lines"}'
     done
     rm -r "$home"
 }
+
+# The limits are those of the API (contract 01 §7.2, §13, 02 §3.1, 04 §1.2).
+@test "a text is as long as the API takes it, UTF-8, and more than blanks" {
+    local many
+    refused() {
+        run clawgate "$@"
+        assert_failure
+        assert_output --partial "$named"
+    }
+    taken() {
+        run -0 clawgate "$@"
+    }
+    many() { printf "%$2s" '' | sed "s/ /$1/g"; }
+    named=--name refused key create --scopes read --name '  '
+    named=--name refused key create --scopes read --name $'\xff'
+    named=--name refused key create --scopes read --name "$(many ä 101)"
+    taken key create --scopes read --name "$(many ä 100)"
+    named=--name refused tenant create long --name "$(many x 256)"
+    named=--name refused tenant create long --name $'\t'
+    named=--name refused tenant create long --name $'a\xc3'
+    taken tenant create long --name "$(many x 255)"
+    named=--display-name refused agent create long --display-name "$(many x 256)"
+    named=--display-name refused agent create long --display-name $'\xff'
+    named=--model refused agent create long --model "$(many x 201)"
+    named=--provider refused agent create long --provider "$(many x 51)"
+    taken agent create long --display-name "$(many ä 255)" --model "$(many x 200)" --provider "$(many x 50)"
+    named=--model refused provider set long --model $'\xff'
+    named=--base-url refused provider set long --base-url "http://127.0.0.1/$(many x 2032)"
+    named=--api-key refused provider set long --api-key "$(many x 8193)"
+    named=--api-key refused provider set long --api-key $'\xff'
+    taken provider set long --base-url "http://127.0.0.1/$(many x 2031)" --api-key "$(many x 8192)"
+}
+
+# Whoever may make a key chooses its name, which an administrator's terminal must not obey.
+@test "lists: a name stays in its column, whatever stands in it" {
+    local name=$'forged\n0193a5b0\tlive\e[31m\u009b31m'
+    clawgate api POST /v1/api-keys "$(jq -cn --arg name "$name" '{name: $name, scopes: ["operator.read"]}')"
+    clawgate tenant create forged --name "$name"
+    clawgate key list >"$BATS_TEST_TMPDIR/keys"
+    clawgate tenant list >"$BATS_TEST_TMPDIR/tenants"
+    assert_equal "$(wc -l <"$BATS_TEST_TMPDIR/keys")" "$(sql 'SELECT COUNT(*) FROM api_keys')"
+    assert_equal "$(wc -l <"$BATS_TEST_TMPDIR/tenants")" "$(sql 'SELECT COUNT(*) FROM tenants')"
+    assert_equal "$(grep forged "$BATS_TEST_TMPDIR/keys" | cut -f8-)" 'forged?0193a5b0?live?[31m?31m'
+    assert_equal "$(grep forged "$BATS_TEST_TMPDIR/tenants" | cut -f4-)" 'forged?0193a5b0?live?[31m?31m'
+}

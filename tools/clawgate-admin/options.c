@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const struct option {
     const char *name;
     size_t offset;
@@ -83,7 +85,23 @@ bool options_parse(struct options *o, const char *takes, int argc, char **argv)
             fail("%s needs a value", argv[i]);
             return false;
         }
-        *(const char **)(void *)((char *)o + found->offset) = argv[++i];
+        const char *value = argv[++i];
+        if (found != option_table && !utf8_valid(value, strlen(value))) { /* a home's name is the file system's */
+            fail("%s must be UTF-8", found->name);
+            return false;
+        }
+        *(const char **)(void *)((char *)o + found->offset) = value;
     }
     return true;
+}
+
+bool option_fits(const char *name, const char *value, size_t most, enum option_rule rule)
+{
+    size_t n = value == NULL ? 0 : rule == OPTION_BYTES ? strlen(value) : utf8_count(value, strlen(value));
+    bool blank = rule == OPTION_FILLED && value != NULL && value[strspn(value, " \t\r\n")] == '\0';
+    if (n <= most && !blank)
+        return true;
+    fail("%s must have %s %zu %s", name, rule == OPTION_FILLED ? "1 to" : "at most", most,
+         rule == OPTION_BYTES ? "bytes" : "characters");
+    return false;
 }

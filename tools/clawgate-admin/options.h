@@ -3,6 +3,7 @@
 #define CLAWGATE_ADMIN_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct options {
     const char *home, *port, *token;
@@ -17,5 +18,11 @@ __attribute__((format(printf, 1, 2))) int fail(const char *fmt, ...);
 
 /* takes: what the command knows beside --home, "WORD --name --scopes …"; anything else is refused, with a message. */
 bool options_parse(struct options *o, const char *takes, int argc, char **argv);
+
+/* OPTION_FILLED: more than blanks. */
+enum option_rule { OPTION_TEXT, OPTION_FILLED, OPTION_BYTES };
+
+/* Is an option's value (NULL when it is not there) as long as the API takes it? If not, a message says so. */
+bool option_fits(const char *name, const char *value, size_t most, enum option_rule rule);
 
 #endif
