@@ -19,13 +19,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <poll.h>
 
@@ -33,10 +31,11 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "store/db.h"
+#include "tools/clawgate-serve/place.h"
 
 extern char **environ;
 
-enum { BACKLOG = 4096, ENDED_BY_LOCK = 3, BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 2000, YOUNG_MS = 1000,
+enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 2000, YOUNG_MS = 1000,
        STOP_GRACE_MS = 10000, NAMES_MAX = 32, RETIRED_MAX = 8, FIRST_PASSED_FD = 3 };
 
 struct child {
@@ -59,66 +58,6 @@ static int front_socket = -1;      /* with TLS: the port, held here so that two 
 static struct stat tls_files[2];   /* certificate and key as lighttpd has read them */
 static pid_t retired[RETIRED_MAX]; /* lighttpds that only end what they have begun, 0 = none */
 static sigset_t child_signals; /* mask of the process before we changed it */
-
-__attribute__((format(printf, 1, 2))) static int complain(const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fputs("clawgate: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-    return 1;
-}
-
-static bool path_join(char *out, size_t size, const char *a, const char *b)
-{
-    int n = snprintf(out, size, "%s/%s", a, b);
-    return n >= 0 && (size_t)n < size;
-}
-
-static int home_lock(void)
-{
-    char path[PATH_MAX], who[32] = "";
-    if (!path_join(path, sizeof path, config->home, "serve.lock"))
-        return -1;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -1;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        ssize_t n = read(fd, who, sizeof who - 1);
-        who[n > 0 ? n : 0] = '\0';
-        who[strcspn(who, "\n")] = '\0';
-        complain("%s is already being served by process %s", config->home, *who ? who : "(unknown)");
-        exit(ENDED_BY_LOCK);
-    }
-    int n = snprintf(who, sizeof who, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || write(fd, who, (size_t)n) != n)
-        return -1;
-    return fd;
-}
-
-/* A socket of ours in run/; a stale one of a killed serve is replaced (the lock is ours). */
-static int socket_listen(const char *name)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int n = snprintf(addr.sun_path, sizeof addr.sun_path, "%s/%s.sock", run_dir, name);
-    if (n < 0 || (size_t)n >= sizeof addr.sun_path) {
-        complain("%s: the path of a socket may have at most %zu bytes; choose a shorter home", run_dir,
-                 sizeof addr.sun_path - 1);
-        return -1;
-    }
-    unlink(addr.sun_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    mode_t old = umask(0177);
-    bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof addr) == 0 && listen(fd, BACKLOG) == 0;
-    umask(old);
-    if (!ok) {
-        complain("%s: %s", addr.sun_path, strerror(errno));
-        return -1;
-    }
-    return fd;
-}
 
 /* The database is created or migrated by a child of its own: this process stays small. */
 static bool database_prepare(void)
@@ -429,7 +368,7 @@ static void reload(void)
 
 static bool child_add(const char *name, bool front, bool on_demand)
 {
-    int fd = front ? -1 : socket_listen(name);
+    int fd = front ? -1 : socket_listen(run_dir, name);
     if (child_count == NAMES_MAX || (!front && fd < 0))
         return false;
     children[child_count++] =
@@ -516,7 +455,7 @@ static void front_listen(void)
         return;
     front_socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(front_socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(front_socket, (struct sockaddr *)&addr, sizeof addr) == 0 && listen(front_socket, BACKLOG) == 0)
+    if (bind(front_socket, (struct sockaddr *)&addr, sizeof addr) == 0 && listen(front_socket, FRONT_BACKLOG) == 0)
         return;
     close(front_socket); /* lighttpd will say what is wrong */
     front_socket = -1;
@@ -590,7 +529,7 @@ int main(int argc, char **argv)
         return complain("%s: the path is too long", lighttpd_conf);
     if (!directories())
         return 1;
-    if (home_lock() < 0)
+    if (home_lock(config->home) < 0)
         return complain("%s/serve.lock: %s", config->home, strerror(errno));
     environment();
     if (!database_prepare() || !children_find() || !tls_check())

@@ -172,6 +172,23 @@ config_set() {
     assert_line ready
 }
 
+# status and stop, too, take the lock for a moment to see whether it is free.
+@test "a look at the lock does not keep serve from starting" {
+    clawgate stop
+    flock "$GATEWAY_HOME/serve.lock" sleep 0.4 3>&- &
+    sleep 0.1
+    gateway_serve
+    run -0 clawgate status
+    assert_line ready
+}
+
+@test "several who look at a home that is stopped all see that" {
+    clawgate stop
+    flock -s "$GATEWAY_HOME/serve.lock" sleep 0.5 3>&- &
+    sleep 0.1
+    run -3 clawgate status
+}
+
 @test "init is safe to repeat, and does not change a home that has other values" {
     run clawgate init
     assert_success

@@ -1,0 +1,23 @@
+/* What clawgate-serve holds on to: the home's lock and the programs' sockets. Each function says itself what is
+ * wrong. */
+#ifndef CLAWGATE_SERVE_PLACE_H
+#define CLAWGATE_SERVE_PLACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { FRONT_BACKLOG = 4096 };
+
+/* Prints "clawgate: …" on standard error; 1, so that main can end with it. */
+__attribute__((format(printf, 1, 2))) int complain(const char *fmt, ...);
+
+/* "a/b"; false when it does not fit. */
+bool path_join(char *out, size_t size, const char *a, const char *b);
+
+/* The descriptor of <home>/serve.lock, -1 with errno. Ends the process with 3 when another one serves the home. */
+int home_lock(const char *home);
+
+/* A listening socket NAME.sock, -1 after a message. */
+int socket_listen(const char *run_dir, const char *name);
+
+#endif
