@@ -494,6 +494,21 @@ static int cmd_secrets_rotate(struct admin *ad)
 
 /* ---- what the shell asks ---- */
 
+/* Where the gateway of this home is called from the same machine. */
+static void address_print(const struct config *c)
+{
+    static const struct {
+        const char *every, *own;
+    } rows[] = {{"0.0.0.0", "127.0.0.1"}, {"[::]", "[::1]"}};
+    char host[300];
+    config_host_text(c->host, host, sizeof host);
+    const char *own = host;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(host, rows[i].every) == 0)
+            own = rows[i].own;
+    printf("%s://%s:%lld\n", c->tls_cert ? "https" : "http", own, (long long)c->port);
+}
+
 static int cmd_setting(struct admin *ad)
 {
     const char *what = ad->o.word ? ad->o.word : "";
@@ -501,8 +516,7 @@ static int cmd_setting(struct admin *ad)
     if (strcmp(what, "token") == 0)
         puts(c->token);
     else if (strcmp(what, "address") == 0)
-        printf("%s://%s:%lld\n", c->tls_cert ? "https" : "http",
-               strcmp(c->host, "0.0.0.0") == 0 ? "127.0.0.1" : c->host, (long long)c->port);
+        address_print(c);
     else if (strcmp(what, "home") == 0)
         puts(c->home);
     else if (strcmp(what, "database") == 0)

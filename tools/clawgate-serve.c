@@ -52,7 +52,7 @@ struct child {
 static const struct config *config;
 static struct child children[NAMES_MAX];
 static size_t child_count;
-static char program_dir[PATH_MAX], lighttpd_conf[PATH_MAX], tls_conf[PATH_MAX], run_dir[PATH_MAX], log_path[PATH_MAX];
+static char front_host[FRONT_HOST_SIZE], program_dir[PATH_MAX], lighttpd_conf[PATH_MAX], tls_conf[PATH_MAX], run_dir[PATH_MAX], log_path[PATH_MAX];
 static bool stopping;
 static int front_socket = -1;      /* with TLS: the port, held here so that two lighttpds can hand it over */
 static struct stat tls_files[2];   /* certificate and key as lighttpd has read them */
@@ -424,7 +424,7 @@ static void environment(void)
     }
     snprintf(port, sizeof port, "%lld", (long long)config->port);
     setenv("CLAWGATE_HOME", config->home, 1);
-    setenv("CLAWGATE_HOST", config->host, 1);
+    setenv("CLAWGATE_HOST", front_host, 1);
     setenv("CLAWGATE_PORT", port, 1);
     setenv("CLAWGATE_RUN", run_dir, 1);
     setenv("GLIBC_TUNABLES", "glibc.pthread.stack_cache_size=4194304", 0); /* of 40 MB; chat has threads by the peak */
@@ -479,7 +479,7 @@ static int serve(void)
     int sfd = signals_open();
     if (sfd < 0)
         return complain("signalfd: %s", strerror(errno));
-    printf("Clawgate listens on %s://%s:%lld (log: %s)\n", config->tls_cert ? "https" : "http", config->host,
+    printf("Clawgate listens on %s://%s:%lld (log: %s)\n", config->tls_cert ? "https" : "http", front_host,
            (long long)config->port, log_path);
     fflush(stdout);
     log_open();
@@ -531,8 +531,9 @@ int main(int argc, char **argv)
         return 1;
     if (home_lock(config->home) < 0)
         return complain("%s/serve.lock: %s", config->home, strerror(errno));
+    config_host_text(config->host, front_host, sizeof front_host);
     environment();
-    if (!database_prepare() || !children_find() || !tls_check())
+    if (!address_check(config->host, config->port) || !database_prepare() || !children_find() || !tls_check())
         return 1;
     front_listen();
     return serve();

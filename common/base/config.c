@@ -314,6 +314,14 @@ bool config_is_loopback(const char *host)
     return strcmp(host, "::1") == 0 || strcmp(host, "[::1]") == 0 || strcasecmp(host, "localhost") == 0;
 }
 
+void config_host_text(const char *host, char *out, size_t size)
+{
+    if (strchr(host, ':') && host[0] != '[')
+        snprintf(out, size, "[%s]", host);
+    else
+        snprintf(out, size, "%s", host);
+}
+
 bool config_token_missing(const struct config *c)
 {
     return !*c->token && !c->allow_insecure_no_auth && !config_is_loopback(c->host);

@@ -80,6 +80,9 @@ struct config {
     struct crypto_keys keys;
 };
 
+/* The host as it stands in URLs and for the front server: an IPv6 address in brackets. */
+void config_host_text(const char *host, char *out, size_t size);
+
 /* Can a client send it as it is? Blanks at its ends get lost, and control characters stand in no header. */
 #define CONFIG_TOKEN_RULE "must be one line of UTF-8 without blanks at its ends"
 bool config_token_sendable(const char *token);

@@ -189,6 +189,40 @@ config_set() {
     run -3 clawgate status
 }
 
+@test "a port that is taken is said at once, and no other gateway passes for this one" {
+    local home
+    home=$(mktemp -d /tmp/clawgate-e2e.XXXXXX)
+    "$ROOT/tools/clawgate" init --home "$home" --port "$PORT"
+    run -1 timeout 10 "$ROOT/tools/clawgate" serve --home "$home"
+    assert_output --partial "gateway.port $PORT: Address already in use"
+    refute_output --partial "listens on"
+    sed -i 's/127\.0\.0\.1/192.0.2.1/' "$home/config.json"
+    run -1 timeout 10 "$ROOT/tools/clawgate" serve --home "$home"
+    assert_output --partial "gateway.host 192.0.2.1"
+    rm -r "$home"
+}
+
+@test "gateway.host may be an address of IPv6, with and without brackets" {
+    grep -q '^0*1 .* lo$' /proc/net/if_inet6 || skip "no IPv6 here"
+    local home host port pid
+    home=$(mktemp -d /tmp/clawgate-e2e.XXXXXX)
+    port=$(free_port)
+    "$ROOT/tools/clawgate" init --home "$home" --port "$port"
+    for host in ::1 '[::1]' ::; do
+        sed -i "s/\"host\": \"[^\"]*\"/\"host\": \"$host\"/" "$home/config.json"
+        "$ROOT/tools/clawgate" serve --home "$home" >"$home/out" 2>&1 3>&- &
+        pid=$!
+        wait_until 5 curl -fs -o /dev/null -m 5 "http://[::1]:$port/ready" || fail "$(cat "$home/out" "$home"/log/*)"
+        run -0 "$ROOT/tools/clawgate" api GET /health --home "$home"
+        assert_output '{"status":"ok"}'
+        run -0 "$ROOT/tools/clawgate" status --home "$home"
+        assert_line ready
+        "$ROOT/tools/clawgate" stop --home "$home"
+        wait "$pid"
+    done
+    rm -r "$home"
+}
+
 @test "init is safe to repeat, and does not change a home that has other values" {
     run clawgate init
     assert_success

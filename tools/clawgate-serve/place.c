@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,4 +90,50 @@ int socket_listen(const char *run_dir, const char *name)
         return -1;
     }
     return fd;
+}
+
+/* ---- the address ---- */
+
+static bool bind_try(const struct addrinfo *at)
+{
+    int on = 1, fd = socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (at->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    bool bound = bind(fd, at->ai_addr, at->ai_addrlen) == 0;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return bound;
+}
+
+/* The front server of a serve that was killed may need a moment to go. */
+static bool bind_can(const struct addrinfo *at)
+{
+    int64_t until = clock_mono_ms() + PATIENCE_MS;
+    bool bound;
+    while (!(bound = bind_try(at)) && errno == EADDRINUSE && clock_mono_ms() < until)
+        poll(NULL, 0, POLL_MS);
+    return bound;
+}
+
+bool address_check(const char *host, int64_t port)
+{
+    char name[FRONT_HOST_SIZE], service[16];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *at = NULL;
+    size_t brackets = host[0] == '[';
+    snprintf(name, sizeof name, "%s", host + brackets);
+    name[strcspn(name, "]")] = '\0';
+    snprintf(service, sizeof service, "%lld", (long long)port);
+    hints.ai_family = strchr(name, ':') ? AF_INET6 : AF_INET;
+    int rc = getaddrinfo(*name ? name : NULL, service, &hints, &at);
+    if (rc != 0)
+        return complain("gateway.host %s: %s", host, gai_strerror(rc)), false;
+    bool can = bind_can(at);
+    if (!can)
+        complain("cannot listen on gateway.host %s, gateway.port %s: %s", host, service, strerror(errno));
+    freeaddrinfo(at);
+    return can;
 }

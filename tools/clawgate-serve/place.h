@@ -1,12 +1,13 @@
-/* What clawgate-serve holds on to: the home's lock and the programs' sockets. Each function says itself what is
- * wrong. */
+/* What clawgate-serve holds on to: the home's lock, the programs' sockets, the address others call. Each function says
+ * itself what is wrong. */
 #ifndef CLAWGATE_SERVE_PLACE_H
 #define CLAWGATE_SERVE_PLACE_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-enum { FRONT_BACKLOG = 4096 };
+enum { FRONT_BACKLOG = 4096, FRONT_HOST_SIZE = 300 };
 
 /* Prints "clawgate: …" on standard error; 1, so that main can end with it. */
 __attribute__((format(printf, 1, 2))) int complain(const char *fmt, ...);
@@ -19,5 +20,8 @@ int home_lock(const char *home);
 
 /* A listening socket NAME.sock, -1 after a message. */
 int socket_listen(const char *run_dir, const char *name);
+
+/* Can the front server listen there? It would only say so in its log, and be started again and again. */
+bool address_check(const char *host, int64_t port);
 
 #endif
