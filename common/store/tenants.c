@@ -98,9 +98,17 @@ enum db_rc tenant_member_since(struct db *db, const struct membership *m)
 
 /* ---- directories ---- */
 
-static bool dir_there(const char *path)
+/* Root makes it for whoever owns the one it stands in, or beside: the gateway must be able to work there. */
+static bool dir_make(const char *path, const char *like)
 {
-    return mkdir(path, 0700) == 0 || errno == EEXIST;
+    struct stat st;
+    return mkdir(path, 0700) == 0 &&
+           (geteuid() != 0 || (stat(like, &st) == 0 && lchown(path, st.st_uid, st.st_gid) == 0));
+}
+
+static bool dir_there(const char *path, const char *like)
+{
+    return dir_make(path, like) || errno == EEXIST;
 }
 
 /* An empty directory is nobody's. */
@@ -114,5 +122,6 @@ enum tenant_dir tenant_dir_make(struct arena *a, const char *workspace, const ch
     const char *all = arena_printf(a, "%s/tenants", workspace), *own = arena_printf(a, "%s/%s", all, slug);
     if (!dir_free(own) || !dir_free(arena_printf(a, "%s/tenants/%s", data_dir, slug)))
         return errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR ? TENANT_DIR_USED : TENANT_DIR_FAILED;
-    return dir_there(workspace) && dir_there(all) && mkdir(own, 0700) == 0 ? TENANT_DIR_MADE : TENANT_DIR_FAILED;
+    bool made = dir_there(workspace, data_dir) && dir_there(all, workspace) && dir_make(own, workspace);
+    return made ? TENANT_DIR_MADE : TENANT_DIR_FAILED;
 }

@@ -323,3 +323,17 @@ lines"}'
     assert_equal "$(grep forged "$BATS_TEST_TMPDIR/keys" | cut -f8-)" 'forged?0193a5b0?live?[31m?31m'
     assert_equal "$(grep forged "$BATS_TEST_TMPDIR/tenants" | cut -f4-)" 'forged?0193a5b0?live?[31m?31m'
 }
+
+# Administrators work as root; the gateway does not.
+@test "as root: what a command makes in somebody's home is his" {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    local home=$BATS_TEST_TMPDIR/his command
+    "$ROOT/tools/clawgate" init --home "$home"
+    chown -R 65534:65534 "$home"
+    for command in 'tenant create acme' 'key create --name k --scopes read' 'provider set p --api-key sk-p' \
+        'agent create a' 'secrets rotate' init; do
+        # shellcheck disable=SC2086
+        run -0 "$ROOT/tools/clawgate" $command --home "$home"
+    done
+    assert_equal "$(find "$home" ! -user 65534)" ""
+}
