@@ -337,3 +337,14 @@ lines"}'
     done
     assert_equal "$(find "$home" ! -user 65534)" ""
 }
+
+# The web server reads .htaccess as itself, and suexec runs nothing that a group may write.
+@test "site: what it writes can be read by others and changed by its user alone, whatever the umask" {
+    local dir=$BATS_TEST_TMPDIR/root mask
+    mkdir "$dir"
+    for mask in 077 002; do
+        (umask $mask && clawgate site "$dir")
+        assert_equal "$(cd "$dir" && stat -c '%a %n' .htaccess clawgate clawgate/.htaccess clawgate/chat.cgi | xargs)" \
+            "644 .htaccess 755 clawgate 644 clawgate/.htaccess 755 clawgate/chat.cgi"
+    done
+}
