@@ -355,6 +355,7 @@ static enum db_rc provider_job(struct db *db, void *arg)
     if (rc != DB_ROW && rc != DB_OK)
         return rc;
     if (rc == DB_ROW) {
+        to->enabled = was.enabled;
         to->provider_type = o->type ? o->type : was.provider_type;
         to->api_base = o->base_url ? to->api_base : was.api_base;
         to->settings = o->model ? settings_with_model(p->ad->a, was.settings, o->model) : was.settings;

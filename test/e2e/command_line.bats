@@ -143,6 +143,9 @@ lines"}'
     assert_equal "$(row)" "${before/:9/:10}"
     clawgate provider set kept --api-key sk-other
     [ "$(row)" != "${before/:9/:10}" ]
+    clawgate api PUT "/v1/providers/$(sql "SELECT id FROM llm_providers WHERE name = 'kept'")" '{"enabled": false}'
+    clawgate provider set kept --model c
+    assert_equal "$(sql "SELECT enabled FROM llm_providers WHERE name = 'kept'")" 0
     clawgate provider set kept --api-key ''
     assert_equal "$(sql "SELECT api_key FROM llm_providers WHERE name = 'kept'")" ""
 }
