@@ -164,6 +164,18 @@ assert_platform_headers() {
     assert_envelope 413 INVALID_REQUEST
 }
 
+@test "a client that would change to HTTP/2 stays with HTTP/1.1, where a body needs no length" {
+    local options
+    bearer=$TOKEN
+    request_options
+    printf '{"name": "Upgraded"}' >"$BATS_TEST_TMPDIR/in"
+    run -0 curl -sS --http2 -o /dev/null -w '%{http_code} %{http_version}\n' "${options[@]}" "$GATEWAY/v1/tenants" \
+        --next --http2 -sS -X POST -T - -o /dev/null -w '%{http_code} %{http_version}\n' "${options[@]}" \
+        "$GATEWAY/v1/tenants" <"$BATS_TEST_TMPDIR/in"
+    assert_output "200 1.1
+201 1.1"
+}
+
 @test "01 §3.4: what lighttpd refuses by itself is JSON too" {
     local answer
     answer=$(curl -sS -X POST -H 'Content-Length:' "$GATEWAY/v1/chat/completions" -w '\n%{http_code}')
