@@ -447,6 +447,21 @@ config_set() {
     serves
 }
 
+@test "reload says what is wrong with the settings, and leaves the gateway alone" {
+    local serve
+    serve=$(serve_pid)
+    cp "$GATEWAY_HOME/config.json" "$BATS_TEST_TMPDIR/good"
+    config_set '.gateway.drain_seconds = "soon"'
+    run clawgate reload
+    cat "$BATS_TEST_TMPDIR/good" >"$GATEWAY_HOME/config.json"
+    assert_failure
+    assert_output --partial "gateway.drain_seconds"
+    refute_output --partial "reload asked for"
+    run -0 clawgate reload
+    assert_equal "$(serve_pid)" "$serve"
+    serves
+}
+
 @test "01 §10: a setting of the wrong kind is refused by serve, with its name" {
     clawgate stop
     config_set '.gateway.drain_seconds = "soon"'
