@@ -6,7 +6,8 @@
  *     replaced, a request that waits in a backlog is served by the next one.
  *  3. Stop order on TERM or INT: chat drains (each stream gets its one terminal event), then lighttpd,
  *     then the rest. A second signal hurries the drain.
- *  4. HUP: every program reads its settings again and execs its new binary over the same socket.
+ *  4. HUP: every program reads its settings again and execs its new binary over the same socket. Between two of
+ *     them all programs have the same settings, whenever they start.
  *     lighttpd is not touched, so no request is refused; unless its certificate or key is another file now: then a
  *     second one takes over the listening socket, and the first ends with its last request.
  *  5. Whatever it started dies with it, also under kill -9 (PDEATHSIG).
@@ -32,6 +33,7 @@
 #include "base/log.h"
 #include "store/db.h"
 #include "tools/clawgate-serve/place.h"
+#include "tools/clawgate-serve/settings.h"
 
 extern char **environ;
 
@@ -356,12 +358,22 @@ static void front_renew(struct child *front)
     front->start_at = 0;
 }
 
-static void reload(void)
+static void programs_renew(void)
 {
-    log_event(LOG_INFO, 0, "serve.reload", LOG_END);
+    char chat[PATH_MAX];
+    if (!path_join(chat, sizeof chat, program_dir, "chat") || !settings_renew(chat)) {
+        log_event(LOG_ERROR, 6005, "serve.settings_kept", LOG_S, "file", config->file, LOG_END);
+        return;
+    }
     for (size_t i = 0; i < child_count; i++)
         if (children[i].pid && children[i].socket >= 0)
             kill(children[i].pid, SIGHUP);
+}
+
+static void reload(void)
+{
+    log_event(LOG_INFO, 0, "serve.reload", LOG_END);
+    programs_renew();
     if (config->tls_cert)
         front_renew(&children[1]);
 }
@@ -533,6 +545,8 @@ int main(int argc, char **argv)
         return complain("%s/serve.lock: %s", config->home, strerror(errno));
     config_host_text(config->host, front_host, sizeof front_host);
     environment();
+    if (!settings_begin(config->file, run_dir))
+        return complain("%s cannot be copied to %s: %s", config->file, run_dir, strerror(errno));
     if (!address_check(config->host, config->port) || !database_prepare() || !children_find() || !tls_check())
         return 1;
     front_listen();

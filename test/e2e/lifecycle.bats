@@ -462,6 +462,27 @@ config_set() {
     serves
 }
 
+# Programs other than chat start with a request, at any time.
+@test "until a reload every program has the same settings, also one that starts meanwhile" {
+    local settings
+    bearer=$TOKEN
+    rested() { [ -z "$(pid_of sessions)" ]; }
+    cp "$GATEWAY_HOME/config.json" "$BATS_TEST_TMPDIR/good"
+    for settings in '{"gateway": {"token": "another-token-0123456789"}}' '{"gateway": {' '{"gateway": {"drain_seconds": "soon"}}'; do
+        wait_until 6 rested
+        echo "$settings" >"$GATEWAY_HOME/config.json"
+        [[ $settings == *another* ]] || kill -HUP "$(serve_pid)"
+        sleep 0.3
+        for path in sessions models; do
+            api GET "/v1/$path"
+            assert_status 200
+        done
+    done
+    cat "$BATS_TEST_TMPDIR/good" >"$GATEWAY_HOME/config.json"
+    grep -q '"event":"serve.settings_kept"' "$LOG"
+    assert_equal "$(stat -c %a "$GATEWAY_HOME/run/config.json")" 600
+}
+
 @test "01 §10: a setting of the wrong kind is refused by serve, with its name" {
     clawgate stop
     config_set '.gateway.drain_seconds = "soon"'
