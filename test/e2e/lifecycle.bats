@@ -245,6 +245,19 @@ config_set() {
     assert_output --partial "nothing serves"
 }
 
+# In a container the first process often is one that buries nobody.
+@test "stop ends when serve has ended, though its parent does not take notice" {
+    local parent
+    clawgate stop
+    bash -c '"$0" serve --home "$1" >"$1/serve.out" 2>&1 & exec sleep 60' "$ROOT/tools/clawgate" "$GATEWAY_HOME" 3>&- &
+    parent=$!
+    wait_until 10 is_ready
+    run timeout 10 "$ROOT/tools/clawgate" stop --home "$GATEWAY_HOME"
+    kill "$parent"
+    assert_success
+    assert_output stopped
+}
+
 @test "a database newer than the program is refused with a message" {
     clawgate stop
     local version
