@@ -177,6 +177,15 @@ lines"}'
     assert_success
 }
 
+@test "api: a body that the shell has split is not sent in part" {
+    run clawgate api POST /v1/tenants '{"name":' '"split"}'
+    assert_failure
+    assert_output --partial "usage: clawgate api METHOD PATH [JSON]"
+    run clawgate logs -f 10
+    assert_failure
+    assert_output --partial "usage: clawgate logs"
+}
+
 @test "what stands behind a command without arguments is refused: a home given wrongly is not another one's" {
     local command
     for command in token stop reload status serve doctor help; do
@@ -284,7 +293,6 @@ lines"}'
 
 # The limits are those of the API (contract 01 §7.2, §13, 02 §3.1, 04 §1.2).
 @test "a text is as long as the API takes it, UTF-8, and more than blanks" {
-    local many
     refused() {
         run clawgate "$@"
         assert_failure
