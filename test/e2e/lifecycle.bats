@@ -475,6 +475,23 @@ config_set() {
     serves
 }
 
+# No file means no settings, and so no token: that is for a start, not for the moment in which an editor changes it.
+@test "a reload without config.json keeps the settings, the token above all" {
+    mv "$GATEWAY_HOME/config.json" "$BATS_TEST_TMPDIR/good"
+    run clawgate reload
+    kill -HUP "$(serve_pid)"
+    sleep 0.5
+    mv "$BATS_TEST_TMPDIR/good" "$GATEWAY_HOME/config.json"
+    assert_failure
+    assert_output --partial "config.json"
+    for bearer in "" wrong; do
+        api GET /v1/models
+        assert_status 401
+    done
+    bearer=$TOKEN
+    serves
+}
+
 # Programs other than chat start with a request, at any time.
 @test "until a reload every program has the same settings, also one that starts meanwhile" {
     local settings

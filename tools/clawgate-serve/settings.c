@@ -13,6 +13,7 @@
 #include "tools/clawgate-serve/place.h"
 
 static char source[PATH_MAX], copy[PATH_MAX], fresh[PATH_MAX];
+static bool had_file; /* at the start */
 
 static bool bytes_copy(int in, int out)
 {
@@ -38,7 +39,7 @@ static bool file_copy(int in, int out)
 static bool fresh_make(void)
 {
     int in = open(source, O_RDONLY | O_CLOEXEC);
-    if (in < 0 && errno != ENOENT)
+    if (in < 0 && (errno != ENOENT || had_file))
         return false;
     unlink(fresh);
     int out = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -55,6 +56,7 @@ static bool fresh_make(void)
 bool settings_begin(const char *file, const char *run_dir)
 {
     int n = snprintf(source, sizeof source, "%s", file);
+    had_file = access(file, F_OK) == 0;
     errno = ENAMETOOLONG;
     return n >= 0 && (size_t)n < sizeof source && path_join(copy, sizeof copy, run_dir, "config.json") &&
            path_join(fresh, sizeof fresh, run_dir, "config.json.new") && fresh_make() && rename(fresh, copy) == 0 &&
