@@ -200,7 +200,7 @@ docs: all ## bring the generated parts of docs/ up to date
 	@tools/docs $(BUILD)
 
 # A new file takes the place of the old one in one step: a gateway that runs keeps what it has until it is reloaded.
-put = install -D -m $(1) $(2) $(DESTDIR)$(3).new && mv -f $(DESTDIR)$(3).new $(DESTDIR)$(3)
+put = install -D -m $(1) $(2) "$(DESTDIR)$(3).new" && mv -f "$(DESTDIR)$(3).new" "$(DESTDIR)$(3)"
 install: all ## install below DESTDIR and PREFIX (/usr/local)
 	@$(call put,755,tools/clawgate,$(PREFIX)/bin/clawgate)
 	@$(call put,755,tools/clawgate-site,$(LIBDIR)/clawgate-site)

@@ -359,3 +359,11 @@ lines"}'
             "644 .htaccess 755 clawgate 644 clawgate/.htaccess 755 clawgate/chat.cgi"
     done
 }
+
+@test "make install: below a directory whose name holds a blank" {
+    local place="$BATS_TEST_TMPDIR/of mine"
+    make -s -C "$ROOT" BUILD="$BUILD" DESTDIR="$place" PREFIX=/usr install >"$BATS_TEST_TMPDIR/out" 2>&1 ||
+        fail "$(cat "$BATS_TEST_TMPDIR/out")"
+    run -0 "$place/usr/bin/clawgate" init --home "$place/home"
+    run -0 "$place/usr/bin/clawgate" key list --home "$place/home"
+}
