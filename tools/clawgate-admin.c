@@ -23,6 +23,8 @@
 #include "store/writer.h"
 #include "tools/clawgate-admin/options.h"
 
+enum { TOKEN_MAX = 4096 }; /* of gateway.token */
+
 /* What a command works with. */
 struct admin {
     struct arena *a;
@@ -43,7 +45,8 @@ static bool make_dir(const char *path)
 
 static bool port_valid(const char *s)
 {
-    return *s >= '1' && *s <= '9' && strlen(s) <= 5 && strspn(s, "0123456789") == strlen(s) && strtol(s, NULL, 10) <= 65535;
+    size_t digits = strspn(s, "0123456789");
+    return *s != '0' && digits >= 1 && digits <= 5 && s[digits] == '\0' && strtol(s, NULL, 10) <= 65535;
 }
 
 static const char *config_text(struct admin *ad)
@@ -119,6 +122,8 @@ static int cmd_init(struct admin *ad)
         return fail("--port must be a number from 1 to 65535");
     if (ad->o.token && !*ad->o.token)
         return fail("--token is empty, and without a token everybody is admin; leave it out to have one made");
+    if (!option_fits("--token", ad->o.token, TOKEN_MAX, OPTION_BYTES))
+        return 1;
     if (ad->o.token && !config_token_sendable(ad->o.token))
         return fail("--token " CONFIG_TOKEN_RULE);
     if (!make_dir(ad->o.home))

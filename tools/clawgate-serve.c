@@ -54,7 +54,8 @@ struct child {
 static const struct config *config;
 static struct child children[NAMES_MAX];
 static size_t child_count;
-static char front_host[FRONT_HOST_SIZE], program_dir[PATH_MAX], lighttpd_conf[PATH_MAX], tls_conf[PATH_MAX], run_dir[PATH_MAX], log_path[PATH_MAX];
+static char front_host[FRONT_HOST_SIZE];
+static char program_dir[PATH_MAX], lighttpd_conf[PATH_MAX], tls_conf[PATH_MAX], run_dir[PATH_MAX], log_path[PATH_MAX];
 static bool stopping;
 static int front_socket = -1;      /* with TLS: the port, held here so that two lighttpds can hand it over */
 static struct stat tls_files[2];   /* certificate and key as lighttpd has read them */

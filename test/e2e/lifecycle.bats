@@ -498,7 +498,8 @@ config_set() {
     bearer=$TOKEN
     rested() { [ -z "$(pid_of sessions)" ]; }
     cp "$GATEWAY_HOME/config.json" "$BATS_TEST_TMPDIR/good"
-    for settings in '{"gateway": {"token": "another-token-0123456789"}}' '{"gateway": {' '{"gateway": {"drain_seconds": "soon"}}'; do
+    for settings in '{"gateway": {"token": "another-token-0123456789"}}' '{"gateway": {' \
+        '{"gateway": {"drain_seconds": "soon"}}'; do
         wait_until 6 rested
         echo "$settings" >"$GATEWAY_HOME/config.json"
         [[ $settings == *another* ]] || kill -HUP "$(serve_pid)"
