@@ -326,12 +326,14 @@ static void fill_usage(struct run *r, struct finish *f, const struct run_result 
 
 struct session_write record_session(struct run *r)
 {
+    /* It may be another user's, and stays his; one that is made belongs to this user. */
+    bool others = r->in->may_use_any_session && r->session_id;
     return (struct session_write){.is_new = r->new_session && r->saved == 0,
                                   .spare_key = r->key_open ? run_long_key(r) : NULL,
                                   .tenant_id = r->in->tenant_id,
                                   .key = r->session_key,
                                   .agent_id = r->in->agent->id,
-                                  .user_id = r->in->user,
+                                  .user_id = others ? NULL : r->in->user,
                                   .channel = r->in->channel,
                                   .model = r->model,
                                   .provider = r->provider.name,

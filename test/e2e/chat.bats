@@ -133,6 +133,22 @@ given() {
     assert_equal "$(upstream_last | jq '[.body.messages[] | select(.role != "system")] | length')" 7
 }
 
+@test "03 §1.6: an admin without a user goes on in another user's session, which stays that user's" {
+    extra=("X-GoClaw-User-Id: alice" "X-GoClaw-Session-Key: lent")
+    say "alice was here"
+    assert_status 200
+    extra=("X-GoClaw-Session-Key: lent")
+    say "/history"
+    assert_status 200
+    [[ $(answer) == *"alice was here"* ]]
+    sse "$(stream_body "the admin was here")"
+    assert_equal "$(sse_terminals)" 1
+    extra=()
+    api GET /v1/sessions/agent:default:http:direct:lent
+    jq_eq '[.userID, .messageCount, [.messages[] | select(.role == "user").content]]' \
+        '["alice",6,["alice was here","/history","the admin was here"]]'
+}
+
 @test "the header's session key wins over the body's" {
     extra=("X-GoClaw-Session-Key: from-header")
     api POST /v1/chat/completions '{"metadata":{"session_key":"from-body"},"messages":[{"role":"user","content":"x"}]}'
