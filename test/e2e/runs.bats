@@ -110,6 +110,32 @@ take_key() {
     assert_equal "$(sql "SELECT status FROM traces WHERE run_id = '$id'")" cancelled
 }
 
+# at_once BODY METHOD SUFFIX: starts a stream and asks for its run as soon as the head is there, on a connection that is
+# open already. The first line of the answer is $line.
+at_once() {
+    local id=
+    exec 5<>"/dev/tcp/127.0.0.1/$PORT" 6<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s' \
+        "$TOKEN" ${#1} "$1" >&5
+    while IFS= read -r line <&5 && [ "$line" != $'\r' ]; do
+        case ${line,,} in x-goclaw-run-id:*) id=${line#*: } ;; esac
+    done
+    printf '%s /v1/runs/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 0\r\n\r\n' \
+        "$2" "${id%$'\r'}$3" "$TOKEN" >&6
+    IFS= read -r line <&6
+    exec 5>&- 6>&-
+}
+
+@test "a run is found as soon as its stream has told the id" {
+    local i
+    for i in 1 2 3 4 5; do
+        at_once "$(stream_body "early-$i @upstream delay=1500" goclaw:plain)" GET ''
+        assert_equal "$line" $'HTTP/1.1 200 OK\r'
+        at_once "$(stream_body "stop-early-$i @upstream delay=1500" goclaw:plain)" POST /cancel
+        assert_equal "$line" $'HTTP/1.1 200 OK\r'
+    done
+}
+
 @test "cancel reaches a run of the generation before a reload" {
     extra=("X-GoClaw-Session-Key: elder")
     start elder "$(chat_body 'elder-1 @upstream delay=9000' goclaw:plain)"
