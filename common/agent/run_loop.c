@@ -143,11 +143,17 @@ static bool call_model(struct loop *l, bool with_tools, struct llm_answer *answe
     return ok;
 }
 
+/* What the caller gets of a text (contract 03 §3.9, §3.10). */
+static const char *delivered(const char *clean)
+{
+    return text_is_silent(clean) ? "" : clean;
+}
+
 static void final_answer(struct loop *l, const struct llm_answer *answer)
 {
     char *clean = text_sanitize(l->run->arena, answer->text);
     record_message(l->run, &(struct llm_message){.role = LLM_ASSISTANT, .text = clean}, answer->thinking);
-    l->result->content = text_is_silent(clean) ? "" : clean;
+    l->result->content = delivered(clean);
     l->result->finish = answer->finish == LLM_TOOL_CALLS ? LLM_STOP : answer->finish;
 }
 
@@ -216,14 +222,14 @@ static bool iterate(struct loop *l)
         if (outcome.client_count > 0) {
             l->result->tool_calls = outcome.client;
             l->result->tool_call_count = outcome.client_count;
-            l->result->content = text_sanitize(r->arena, answer.text);
+            l->result->content = delivered(text_sanitize(r->arena, answer.text));
             l->result->finish = LLM_TOOL_CALLS;
             return true;
         }
         if (cancel_check(&r->cancel) != CANCEL_NONE)
             return false;
         if (last) {
-            l->result->content = text_sanitize(r->arena, answer.text);
+            l->result->content = delivered(text_sanitize(r->arena, answer.text));
             l->result->finish = LLM_STOP;
             return true;
         }

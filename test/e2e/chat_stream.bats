@@ -8,6 +8,7 @@ setup_file() {
     provider plain 'text=one%20two%20three,usage=11:7:3'
     provider long text=cut,finish=length,usage=5:6
     provider empty text=
+    provider hushed text=NO_REPLY,tool=get_weather
     provider tools 'tool=get_weather,args=%7B%22city%22%3A%22Hu%E1%BA%BF%22%7D'
     provider both 'text=Let%20me%20look.,tool=get_weather,tools=2,fragment=1,args=%7B%22a%22%3A1%7D'
 }
@@ -128,6 +129,21 @@ ask_tools() {
     body=$(upstream_last | jq -c .body)
     jq_eq '[.tools[].function.name | select(. == "get_weather")] | length' 1
     jq_eq '.tool_choice' '"auto"'
+}
+
+@test "03 §3.10: a silent reply is empty in both forms, beside a tool call too; the session keeps the text" {
+    extra=("X-GoClaw-Session-Key: quiet")
+    say "@upstream text=NO_REPLY" goclaw:plain
+    jq_eq '.choices[0] | [.message.content, .finish_reason]' '["","stop"]'
+    sse "$(stream_body "@upstream text=NO_REPLY" goclaw:plain)"
+    assert_equal "$(sse_text)$(sse_terminals)" 1
+    extra=()
+    assert_equal "$(sql "SELECT group_concat(content) FROM messages m JOIN sessions s ON s.id = m.session_id
+        WHERE s.key LIKE '%:quiet' AND role = 'assistant'")" NO_REPLY,NO_REPLY
+    api POST /v1/chat/completions "$(ask_tools hushed)"
+    jq_eq '.choices[0] | [.message.content, .finish_reason, (.message.tool_calls | length)]' '["","tool_calls",1]'
+    sse "$(ask_tools hushed '{"stream":true}')"
+    assert_equal "$(sse_text)$(sse_terminals)" 1
 }
 
 @test "the next request brings the result, and the run goes on in the same session" {
