@@ -313,6 +313,15 @@ static void announce_kept(struct call *call)
         reply_header(req, "X-GoClaw-Agent-Id", row.agent_id);
 }
 
+/* The headers a kept error had when it was new (03 §1.10). */
+static void announce_error(struct request *req, json_object *error)
+{
+    int64_t wait_ms = json_int(error, "retryAfterMs", 0);
+    if (wait_ms > 0)
+        reply_header(req, "Retry-After", arena_printf(req->arena, "%lld", (long long)(wait_ms + 999) / 1000));
+    reply_header(req, "X-Should-Retry", "false");
+}
+
 static reply replay(struct call *call, const char *text, int status)
 {
     announce_kept(call);
@@ -328,7 +337,7 @@ static reply replay(struct call *call, const char *text, int status)
         return replay_stream(call, answer);
     }
     if (status != 200)
-        reply_header(call->req, "X-Should-Retry", "false");
+        announce_error(call->req, json_get(answer, "error"));
     return reply_bytes(call->req, status, "application/json", text, strlen(text));
 }
 

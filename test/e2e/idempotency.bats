@@ -138,6 +138,12 @@ start() {
     assert_error 409 FAILED_PRECONDITION
     assert_equal "$(header X-Should-Retry)" false
     assert_equal "$(asked idem-7)" 1
+    extra=("Idempotency-Key: key-7a")
+    for ask in first again; do
+        say 'idem-7a @upstream status=503' goclaw:plain
+        assert_error 503 UNAVAILABLE
+        assert_equal "$(header X-Should-Retry)" false
+    done
     extra=("Idempotency-Key: key-7b" "X-GoClaw-User-Id: nobody-here")
     say 'idem-7b' goclaw:plain
     assert_error 403 UNAUTHORIZED
