@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/jsonw.h"
 #include "base/log.h"
+#include "store/cancels.h"
 #include "store/keys.h"
 
 enum { PREVIEW = 500, PREVIEW_VERBOSE = 200000, ERROR_MAX = 2000 };
@@ -133,13 +134,20 @@ struct running {
 struct running_row {
     struct arena *arena;
     struct trace trace;
+    const char *session_id; /* NULL: it was not there when the run was admitted */
     struct running *flag;
 };
 
 static enum db_rc running_job(struct db *db, void *arg)
 {
     struct running_row *row = arg;
-    return atomic_load(&row->flag->skip) ? DB_OK : trace_insert(db, &row->trace);
+    const struct trace *t = &row->trace;
+    if (atomic_load(&row->flag->skip))
+        return DB_OK;
+    enum db_rc rc = trace_insert(db, t);
+    /* Whoever deletes or resets a session marks the runs whose rows are there. */
+    return rc == DB_OK && row->session_id ? cancel_mark_orphan(db, t->tenant_id, t->id, t->session_key, row->session_id)
+                                          : rc;
 }
 
 static void running_drop(struct running *flag)
@@ -168,10 +176,11 @@ void record_running(struct run *r)
     row->arena = a;
     row->flag = flag;
     row->trace = trace_base(r);
+    row->session_id = r->session_id;
     const char **texts[] = {&row->trace.id,        &row->trace.tenant_id, &row->trace.run_id,  &row->trace.session_key,
                             &row->trace.user_id,   &row->trace.channel,   &row->trace.agent_id, &row->trace.agent_key,
                             &row->trace.name,      &row->trace.status,    &row->trace.input_preview,
-                            &row->trace.start_time};
+                            &row->trace.start_time, &row->session_id};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = arena_strdup(a, *texts[i]);
     writer_post(r->engine->writer, r->engine->db, running_job, row, running_row_free);

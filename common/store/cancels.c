@@ -18,6 +18,14 @@ enum db_rc cancel_mark_session(struct db *db, const char *tenant_id, const char 
     return db_exec(db, &mark, "tt", tenant_id, session_key);
 }
 
+enum db_rc cancel_mark_orphan(struct db *db, const char *tenant_id, const char *run_id, const char *session_key,
+                              const char *session_id)
+{
+    SQL(mark, MARK("WHERE tenant_id = ?1 AND id = ?2 AND status = 'running' AND NOT EXISTS"
+                   " (SELECT 1 FROM sessions WHERE tenant_id = ?1 AND key = ?3 AND id = ?4)"));
+    return db_exec(db, &mark, "tttt", tenant_id, run_id, session_key, session_id);
+}
+
 enum db_rc cancel_marks_each(struct db *db, int64_t worker,
                              void (*each)(void *ctx, const char *tenant_id, const char *run_id), void *ctx)
 {

@@ -15,6 +15,9 @@
 enum db_rc cancel_mark_run(struct db *db, const char *tenant_id, const char *run_id);
 /* Marks every run of a session, those that wait for their turn included. */
 enum db_rc cancel_mark_session(struct db *db, const char *tenant_id, const char *session_key);
+/* Marks a run whose session was deleted or reset before its row was written; session_id is what it was when it began. */
+enum db_rc cancel_mark_orphan(struct db *db, const char *tenant_id, const char *run_id, const char *session_key,
+                              const char *session_id);
 /* Calls each for every marked run of a worker. */
 enum db_rc cancel_marks_each(struct db *db, int64_t worker,
                              void (*each)(void *ctx, const char *tenant_id, const char *run_id), void *ctx);

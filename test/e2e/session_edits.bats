@@ -373,6 +373,29 @@ running_row() {
     assert_error 404 NOT_FOUND key
 }
 
+@test "a session that is deleted before the row of its new run is written ends that run too" {
+    ! by_cgi || return 0 # the row is written before the run goes on
+    extra=("X-GoClaw-Session-Key: brief")
+    say "first" goclaw:plain
+    assert_status 200
+    # Another program's transaction: what it deletes was there when the run began, whose row must wait for it.
+    exec 5> >(command sqlite3 -cmd '.timeout 5000' "$DATABASE" 3>&-)
+    local deleter=$!
+    echo "PRAGMA foreign_keys = ON; BEGIN IMMEDIATE;" >&5
+    sleep 0.3
+    slow brief slow-brief
+    printf '%s\n' "DELETE FROM sessions WHERE key = 'agent:plain:http:direct:brief'; COMMIT;" .quit >&5
+    exec 5>&-
+    wait $deleter
+    local began
+    began=$(now_ms)
+    wait
+    [ $(($(now_ms) - began)) -lt $((4000 * SLOWER)) ] || fail "the run was not ended"
+    assert_equal "$(<"$BATS_TEST_TMPDIR/brief.code")" 409
+    api GET /v1/sessions/agent:plain:http:direct:brief
+    assert_error 404 NOT_FOUND key
+}
+
 # ---- lists ----
 
 @test "the list stands there as payload too when the setting says so" {
