@@ -263,10 +263,16 @@ static void keep(struct run *run, const struct run_result *r, void *ctx)
     run->kept_status = r->status == RUN_COMPLETED ? 200 : fault_info(r->fault.kind)->status;
 }
 
-static int64_t kept_usage(json_object *answer, const char *key)
+/* As write_usage wrote it. */
+static struct llm_usage kept_usage(json_object *answer)
 {
     json_object *usage = json_get(answer, "usage");
-    return usage ? json_int(usage, key, 0) : 0;
+    return (struct llm_usage){
+        .prompt_tokens = json_int(usage, "prompt_tokens", 0),
+        .completion_tokens = json_int(usage, "completion_tokens", 0),
+        .cached_tokens = json_int(json_get(usage, "prompt_tokens_details"), "cached_tokens", 0),
+        .reasoning_tokens = json_int(json_get(usage, "completion_tokens_details"), "reasoning_tokens", 0),
+    };
 }
 
 /* The stored answer as a stream: its text in one delta, then the normal end. */
@@ -283,8 +289,7 @@ static reply replay_stream(struct call *call, json_object *answer)
     for (enum llm_finish i = LLM_STOP; finish && i <= LLM_CONTENT_FILTER; i++)
         if (strcmp(finish, llm_finish_name(i)) == 0)
             r->finish = i;
-    r->usage.prompt_tokens = kept_usage(answer, "prompt_tokens");
-    r->usage.completion_tokens = kept_usage(answer, "completion_tokens");
+    r->usage = kept_usage(answer);
     r->tool_call_count = calls ? json_object_array_length(calls) : 0;
     struct llm_tool_call *list = ARENA_ARRAY(call->req->arena, struct llm_tool_call, r->tool_call_count);
     for (size_t i = 0; i < r->tool_call_count; i++) {

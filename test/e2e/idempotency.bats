@@ -115,15 +115,17 @@ start() {
 
 @test "a kept answer is replayed as a stream, and a kept stream as an answer" {
     extra=("Idempotency-Key: key-6")
-    sse "$(stream_body 'idem-6' goclaw:plain)"
-    local text id
-    text=$(sse_text) id=$(sse_json | jq -s '.[0].id')
-    sse "$(stream_body 'idem-6' goclaw:plain)"
+    sse "$(stream_body 'idem-6 @upstream usage=11:7:3' goclaw:plain)"
+    local text id last
+    text=$(sse_text) id=$(sse_json | jq -s '.[0].id') last=$(sse_json | tail -n 1)
+    jq_eq .usage.prompt_tokens_details.cached_tokens 3 "$last"
+    sse "$(stream_body 'idem-6 @upstream usage=11:7:3' goclaw:plain)"
     assert_status 200
     assert_equal "$(sse_text)" "$text"
     jq_eq 'map(.id) | unique' "[$id]" "$(sse_json | jq -cs .)"
     assert_equal "$(sse_terminals)" 1
     assert_equal "$(sse_data | tail -n 1)" "[DONE]"
+    assert_equal "$(sse_json | tail -n 1)" "$last"
     assert_equal "$(sse_json | jq -s 'map(select(.choices[0].delta.content // "" | length > 0)) | length')" 1
     assert_equal "$(asked idem-6)" 1
 }
