@@ -29,8 +29,8 @@ struct queue;
 
 struct queue *queue_new(size_t slots, struct locks *locks);
 void queue_free(struct queue *q);
-/* Takes the session's turn, then a slot. session_key NULL: the session is new and known to this run alone,
- * only a slot is taken. tick (may be NULL) is called about once a second while waiting. */
+/* Takes the session's turn, then a slot. session_key NULL: the session is new and known to this run alone, or it was
+ * claimed; only a slot is taken. tick (may be NULL) is called about once a second while waiting. */
 enum queue_rc queue_enter(struct queue *q, const char *tenant_id, const char *session_key, struct cancel *c,
                           void (*tick)(void *ctx), void *ctx);
 void queue_leave(struct queue *q, const char *tenant_id, const char *session_key);

@@ -164,6 +164,20 @@ static void tick(void *ctx)
         r->in->events->tick(r->in->events->ctx);
 }
 
+/* A stream tells its new session's key at its beginning: whoever goes on in it waits for the end. Keys count up, so
+ * somebody may be in this one already; nobody knows the long one. */
+static void claim_announced(struct run *r)
+{
+    struct queue *q = r->engine->queue;
+    if (!r->new_session || !r->in->stream)
+        return;
+    r->turn = queue_claim(q, r->in->tenant_id, r->session_key);
+    if (r->turn)
+        return;
+    run_use_key(r, run_long_key(r));
+    r->turn = queue_claim(q, r->in->tenant_id, r->session_key);
+}
+
 /* A run that waited in vain leaves its trace, so that whoever saw it queued sees how it ended. */
 static void refuse(struct run *r, const struct fault *f, enum cancel_reason why)
 {
@@ -171,6 +185,8 @@ static void refuse(struct run *r, const struct fault *f, enum cancel_reason why)
     result.status = why == CANCEL_NONE || why == CANCEL_DEADLINE ? RUN_ERROR : RUN_CANCELLED;
     record_refused(r, &result);
     metrics_add(METRIC_RUNS_REFUSED, 1);
+    if (r->turn)
+        queue_unclaim(r->engine->queue, r->in->tenant_id, r->session_key);
     engine_remove(r->engine, &r->live);
 }
 
@@ -180,13 +196,14 @@ bool run_admit(struct run *r, struct fault *f)
         return false;
     if (!engine_add(r->engine, &r->live))
         return fault_set(f, FAULT_UNAVAILABLE, MSG_shutting_down, NULL, NULL, NULL);
+    claim_announced(r);
     record_running(r);
     enum cancel_reason why = CANCEL_NONE;
     switch (queue_enter(r->engine->queue, r->in->tenant_id, r->new_session ? NULL : r->session_key, &r->cancel, tick,
                         r)) {
     case QUEUE_ENTERED:
         r->admitted = true;
-        r->turn = !r->new_session;
+        r->turn |= !r->new_session;
         metrics_gauge(GAUGE_RUNS, 1);
         return true;
     case QUEUE_FULL:

@@ -55,7 +55,7 @@ void record_checkpoint(struct run *r)
         r->key_open = false;
         if (f.session.spared)
             turn_change(r, f.session.spare_key);
-    } else if (r->new_session && r->saved == 0) {
-        turn_give(r); /* nothing of this run is in there */
+    } else if (r->new_session && !r->in->stream && r->saved == 0) {
+        turn_give(r); /* nothing of this run is in there, and nobody was told of it */
     }
 }

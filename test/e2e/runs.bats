@@ -253,6 +253,37 @@ at_once() {
     assert_equal "$(upstream_requests | jq '[.[] | select(.body | contains("fifo-5"))][0].body | fromjson | .messages | map(select(.role != "system")) | length')" 11
 }
 
+@test "03 §3.3: who goes on in the session a stream has just announced waits for that stream" {
+    announced() { grep -qi '^X-GoClaw-Session-Key' "$BATS_TEST_TMPDIR/ahead.head" 2>/dev/null; }
+    start ahead "$(stream_body 'ahead-1 @upstream delay=1200' goclaw:plain)"
+    wait_until 2 announced
+    extra=("X-GoClaw-Session-Key: $(tr -d '\r' <"$BATS_TEST_TMPDIR/ahead.head" | sed -n 's/^X-GoClaw-Session-Key: //Ip')")
+    say behind-1 goclaw:plain
+    assert_status 200
+    jq_eq '[.body.messages[] | select(.role != "system").role]' '["user","assistant","user"]' "$(upstream_last)"
+    wait
+    assert_equal "$(sql "SELECT s.message_count, group_concat(seq || substr(content, 1, 6)) FROM sessions s JOIN messages m
+        ON m.session_id = s.id WHERE role = 'user' AND s.id IN (SELECT session_id FROM messages WHERE content = 'behind-1')")" \
+        "4|1ahead-,3behind"
+}
+
+@test "03 §1.6: a stream does not wait for who is in its new session's key already: it gets the long one" {
+    local key
+    say hi goclaw:plain
+    key=$(header X-GoClaw-Session-Key)
+    printf -v key '%s-%08x' "${key%-*}" $(((16#${key##*-} + 2) % 2 ** 32)) # the next run is the one that takes it
+    extra=("X-GoClaw-Session-Key: $key")
+    start taker "$(chat_body 'taker-1 @upstream delay=1200' goclaw:plain)"
+    wait_until 2 asked_for taker-1
+    extra=()
+    sse "$(stream_body other-1 goclaw:plain)"
+    assert_equal "$(sse_terminals)" 1
+    assert_equal "$(header X-GoClaw-Session-Key)" "${key%-*}-$(header X-GoClaw-Run-Id | tr -d -)"
+    [ ! -s "$BATS_TEST_TMPDIR/taker" ] || fail "it waited"
+    wait
+    assert_equal "$(sql "SELECT message_count FROM sessions WHERE key = '$key'")" 2
+}
+
 @test "requests of different sessions run side by side" {
     local i began
     began=$(now_ms)
