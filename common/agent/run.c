@@ -160,6 +160,7 @@ static void tick(void *ctx)
     struct run *r = ctx;
     if (!r->engine->pool)
         engine_marks(r->engine);
+    record_running_again(r);
     if (r->in->events && r->in->events->tick)
         r->in->events->tick(r->in->events->ctx);
 }

@@ -52,6 +52,7 @@ static void on_tick(void *ctx)
     const struct run_events *ev = l->run->in->events;
     if (!l->run->engine->pool)
         engine_marks(l->run->engine);
+    record_running_again(l->run);
     if (ev && ev->tick)
         ev->tick(ev->ctx);
 }

@@ -36,7 +36,10 @@ void record_span_end(struct run *r, struct span *s, const char *status, const ch
 /* run_usage.c: a model's call is over: its usage counts, its span ends. error NULL: it answered. */
 void record_model_call(struct run *r, struct run_result *result, struct span *span, const struct llm_answer *answer,
                        const char *error);
+/* The row that makes the run visible, and lets others stop it. It is not waited for. */
 void record_running(struct run *r);
+/* From a tick: when it was lost, it is written again. */
+void record_running_again(struct run *r);
 void record_running_release(struct run *r);
 enum db_rc record_finish(struct run *r, struct run_result *result);
 /* What the session is told by either write, without counters. */

@@ -10,7 +10,7 @@
 #include "store/cancels.h"
 #include "store/keys.h"
 
-enum { PREVIEW = 500, PREVIEW_VERBOSE = 200000, ERROR_MAX = 2000 };
+enum { PREVIEW = 500, PREVIEW_VERBOSE = 200000, ERROR_MAX = 2000, AGAIN_MS = 5000 };
 
 static void *grow(struct arena *a, void *old, size_t count, size_t *cap, size_t size)
 {
@@ -127,7 +127,10 @@ static struct trace trace_base(struct run *r)
  * finished row says it all. Shared by the run and the writer. */
 struct running {
     atomic_bool skip;
+    atomic_bool inserted;
+    atomic_bool lost; /* the writer gave it up: somebody else held the database for too long */
     atomic_int owners;
+    int64_t since; /* clock_mono_ms */
 };
 
 /* The row itself belongs to the writer alone: the run's arena may be gone when its turn comes. */
@@ -145,6 +148,7 @@ static enum db_rc running_job(struct db *db, void *arg)
     if (atomic_load(&row->flag->skip))
         return DB_OK;
     enum db_rc rc = trace_insert(db, t);
+    atomic_store(&row->flag->inserted, rc == DB_OK);
     /* Whoever deletes or resets a session marks the runs whose rows are there. */
     return rc == DB_OK && row->session_id ? cancel_mark_orphan(db, t->tenant_id, t->id, t->session_key, row->session_id)
                                           : rc;
@@ -159,6 +163,8 @@ static void running_drop(struct running *flag)
 static void running_row_free(void *arg)
 {
     struct running_row *row = arg;
+    if (!atomic_load(&row->flag->inserted))
+        atomic_store(&row->flag->lost, true);
     running_drop(row->flag);
     arena_free(row->arena);
 }
@@ -169,7 +175,10 @@ void record_running(struct run *r)
     if (!flag)
         return; /* the finished row will do */
     atomic_init(&flag->skip, false);
+    atomic_init(&flag->inserted, false);
+    atomic_init(&flag->lost, false);
     atomic_init(&flag->owners, 2);
+    flag->since = clock_mono_ms();
     r->running = flag;
     struct arena *a = arena_new();
     struct running_row *row = ARENA_NEW(a, struct running_row);
@@ -198,6 +207,14 @@ void record_running_release(struct run *r)
     if (r->running)
         running_drop(r->running);
     r->running = NULL;
+}
+
+void record_running_again(struct run *r)
+{
+    if (!r->running || !atomic_load(&r->running->lost) || clock_mono_ms() - r->running->since < AGAIN_MS)
+        return;
+    record_running_release(r);
+    record_running(r);
 }
 
 struct finish {

@@ -115,3 +115,23 @@ KEY=/v1/sessions/agent:default:http:direct:talk
     wait
     wait_until 10 is_ready
 }
+
+@test "a run that began meanwhile is seen and can be cancelled once the lock is gone" {
+    local run_id
+    hold 3
+    extra=("X-GoClaw-Session-Key: unseen")
+    request_options
+    curl -sS -m 30 -o "$BATS_TEST_TMPDIR/unseen" "${options[@]}" \
+        --data-binary "$(chat_body '@upstream delay=20000' goclaw:plain)" "$GATEWAY/v1/chat/completions" 3>&- &
+    seen() {
+        api GET '/v1/runs?status=running'
+        run_id=$(jq -r '.runs[] | select(.session_key | endswith(":unseen")).id' <<<"$body")
+        [ -n "$run_id" ]
+    }
+    wait_until 10 seen
+    api POST "/v1/runs/$run_id/cancel"
+    assert_status 200
+    jq_eq .status '"cancelled"'
+    wait
+    jq_eq .error.code '"FAILED_PRECONDITION"' "$(<"$BATS_TEST_TMPDIR/unseen")"
+}
