@@ -213,7 +213,6 @@ static bool content_text(struct request *req, json_object *m, size_t i, const ch
 
 struct parsed {
     const char *role, *text, *tool_call_id;
-    bool has_calls;
 };
 
 static bool parse_message(struct request *req, json_object *m, size_t i, struct parsed *out, struct fault *f)
@@ -226,7 +225,6 @@ static bool parse_message(struct request *req, json_object *m, size_t i, struct 
         return bad(f, arena_printf(req->arena, "messages[%zu].role", i),
                    "system, developer, user, assistant, tool or function");
     out->tool_call_id = json_str(m, "tool_call_id");
-    out->has_calls = json_get(m, "tool_calls") != NULL;
     if (strcmp(out->role, "tool") == 0 && !out->tool_call_id)
         return fault_set(f, FAULT_INVALID, MSG_required, arena_printf(req->arena, "messages[%zu].tool_call_id", i),
                          "tool_call_id", NULL);
