@@ -50,7 +50,7 @@ static void write_tool(struct jsonw *w, const struct llm_tool *tool, bool last)
     jw_kstr(w, "name", tool->name);
     jw_kopt(w, "description", tool->description);
     jw_key(w, "input_schema");
-    schema_write(w, tool);
+    schema_write(w, tool, SCHEMA_ANY);
     if (last)
         write_cache_mark(w);
     jw_obj_end(w);

@@ -63,7 +63,7 @@ struct llm_tool {
     const char *name;
     const char *description;
     const char *parameters; /* JSON Schema as text, type object */
-    bool sound; /* parameters is known to be an object schema with type and properties: sent as it is */
+    bool sound; /* parameters is known to be an object schema with type and properties, without references */
 };
 
 /* Values a request may set; absent = NULL / NAN / negative (contract 03 §1.2, §5.2). */

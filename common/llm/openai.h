@@ -9,6 +9,7 @@ struct openai_target {
     const char *url; /* of chat completions */
     bool native;     /* api.openai.com */
     bool gemini;
+    bool xai;
     bool mistral;
     bool together;
     bool streams; /* false when this provider cannot stream what is asked for */

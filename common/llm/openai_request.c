@@ -53,6 +53,7 @@ void openai_target(struct arena *a, const struct llm_provider *p, const struct u
         .url = arena_printf(a, "%s%s%s%s", base->root, version, path, base->query),
         .native = strcmp(base->host, "api.openai.com") == 0,
         .gemini = strcmp(p->type, "gemini_native") == 0 || strcmp(base->host, "generativelanguage.googleapis.com") == 0,
+        .xai = strcmp(p->type, "xai") == 0 || strcmp(base->host, "api.x.ai") == 0,
         .mistral = strcmp(p->type, "mistral") == 0 || strcmp(base->host, "api.mistral.ai") == 0,
         .together = ends(base->host, "together.xyz") || ends(base->host, "together.ai"),
         .streams = r->stream && !(strcmp(p->type, "dashscope") == 0 && r->tool_count > 0),
@@ -129,8 +130,9 @@ static void write_messages(struct jsonw *w, const struct openai_target *t, const
     jw_arr_end(w);
 }
 
-static void write_tools(struct jsonw *w, const struct llm_request *r)
+static void write_tools(struct jsonw *w, const struct openai_target *t, const struct llm_request *r)
 {
+    enum schema_taste taste = t->gemini ? SCHEMA_GEMINI : t->xai ? SCHEMA_XAI : SCHEMA_ANY;
     if (r->tool_count == 0)
         return;
     jw_karr(w, "tools");
@@ -141,7 +143,7 @@ static void write_tools(struct jsonw *w, const struct llm_request *r)
         jw_kstr(w, "name", r->tools[i].name);
         jw_kopt(w, "description", r->tools[i].description);
         jw_key(w, "parameters");
-        schema_write(w, &r->tools[i]);
+        schema_write(w, &r->tools[i], taste);
         jw_obj_end(w);
         jw_obj_end(w);
     }
@@ -215,7 +217,7 @@ bool openai_request(struct buf *out, const struct openai_target *t, const struct
         jw_kbool(&w, "include_usage", true);
         jw_obj_end(&w);
     }
-    write_tools(&w, call->request);
+    write_tools(&w, t, call->request);
     write_params(&w, t, call);
     jw_obj_end(&w);
     return !out->failed;

@@ -11,6 +11,7 @@ enum place { PLACE_SCHEMA, PLACE_NAMED, PLACE_DATA };
 
 struct inlining {
     json_object *root;
+    enum schema_taste taste;
     json_object *open[DEPTH_MAX]; /* the definitions being written, each inside the one before */
     int open_count;
     size_t inlined; /* about so many bytes */
@@ -23,9 +24,9 @@ static enum place place_of(const char *keyword)
         const char *keyword;
         enum place place;
     } places[] = {
-        {"properties", PLACE_NAMED}, {"patternProperties", PLACE_NAMED}, {"dependentSchemas", PLACE_NAMED},
-        {"enum", PLACE_DATA},        {"const", PLACE_DATA},              {"default", PLACE_DATA},
-        {"examples", PLACE_DATA},
+        {"properties", PLACE_NAMED},   {"patternProperties", PLACE_NAMED}, {"dependentSchemas", PLACE_NAMED},
+        {"dependencies", PLACE_NAMED}, {"dependentRequired", PLACE_DATA},  {"enum", PLACE_DATA},
+        {"const", PLACE_DATA},         {"default", PLACE_DATA},            {"examples", PLACE_DATA},
     };
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
         if (strcmp(places[i].keyword, keyword) == 0)
@@ -55,6 +56,104 @@ static json_object *plain_object(void)
     complete(o);
     return o;
 }
+
+/* ---- what single providers want to be different ---- */
+
+static bool is_refused(const char *keyword, enum schema_taste taste)
+{
+    enum { BOTH = SCHEMA_GEMINI | SCHEMA_XAI };
+    static const struct {
+        const char *keyword;
+        unsigned by;
+    } refusals[] = {
+        {"$schema", SCHEMA_GEMINI},  {"$id", SCHEMA_GEMINI},
+        {"default", SCHEMA_GEMINI},  {"examples", SCHEMA_GEMINI},
+        {"pattern", SCHEMA_GEMINI},  {"additionalProperties", SCHEMA_GEMINI},
+        {"format", SCHEMA_GEMINI},   {"patternProperties", SCHEMA_GEMINI},
+        {"minimum", SCHEMA_GEMINI},  {"exclusiveMinimum", SCHEMA_GEMINI},
+        {"maximum", SCHEMA_GEMINI},  {"exclusiveMaximum", SCHEMA_GEMINI},
+        {"multipleOf", SCHEMA_GEMINI}, {"uniqueItems", SCHEMA_GEMINI},
+        {"minLength", BOTH},         {"maxLength", BOTH},
+        {"minItems", BOTH},          {"maxItems", BOTH},
+        {"minContains", BOTH},       {"maxContains", BOTH},
+    };
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+        if (refusals[i].by & taste && strcmp(refusals[i].keyword, keyword) == 0)
+            return true;
+    return false;
+}
+
+static bool is_null_type(json_object *type)
+{
+    return json_object_is_type(type, json_type_string) && strcmp(json_object_get_string(type), "null") == 0;
+}
+
+/* Of a list with exactly one element that is no null, and at least one that is: that element, else NULL. */
+static json_object *one_beside_null(json_object *list, bool (*is_null)(json_object *element))
+{
+    size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0, others = 0;
+    json_object *other = NULL;
+    for (size_t i = 0; i < n; i++) {
+        json_object *element = json_object_array_get_idx(list, i);
+        if (!is_null(element)) {
+            other = element;
+            others++;
+        }
+    }
+    return others == 1 && n > 1 ? other : NULL;
+}
+
+static bool is_null_schema(json_object *schema)
+{
+    return is_null_type(json_get(schema, "type"));
+}
+
+static void drop_null_values(json_object *schema)
+{
+    json_object *values = json_get(schema, "enum");
+    size_t n = json_object_is_type(values, json_type_array) ? json_object_array_length(values) : 0;
+    while (n-- > 0)
+        if (!json_object_array_get_idx(values, n))
+            json_object_array_del_idx(values, n, 1);
+}
+
+/* {"anyOf":[X,{"type":"null"}]} is X; what stands beside the union wins. */
+static void flatten_union(json_object *schema, const char *keyword)
+{
+    json_object *only = one_beside_null(json_get(schema, keyword), is_null_schema);
+    if (!json_object_is_type(only, json_type_object))
+        return;
+    json_object_get(only);
+    json_object_object_del(schema, keyword);
+    json_object_object_foreach(only, name, value) {
+        if (!json_has(schema, name))
+            json_object_object_add(schema, name, json_object_get(value));
+    }
+    json_object_put(only);
+}
+
+/* Gemini knows neither constants nor unions with null; a property that may be null may as well be left out. */
+static void fit_gemini(json_object *schema)
+{
+    json_object *required = json_get(schema, "required"), *constant;
+    if (json_object_is_type(required, json_type_array) && json_object_array_length(required) == 0)
+        json_object_object_del(schema, "required");
+    if (json_object_object_get_ex(schema, "const", &constant)) {
+        json_object *values = json_object_new_array();
+        json_object_array_add(values, json_object_get(constant));
+        json_object_object_add(schema, "enum", values);
+        json_object_object_del(schema, "const");
+    }
+    flatten_union(schema, "anyOf");
+    flatten_union(schema, "oneOf");
+    json_object *type = one_beside_null(json_get(schema, "type"), is_null_type);
+    if (type) {
+        json_object_object_add(schema, "type", json_object_get(type));
+        drop_null_values(schema);
+    }
+}
+
+/* ---- copying ---- */
 
 /* "#/$defs/name" and every other place in the same schema; NULL for what is elsewhere or nowhere. */
 static json_object *find(json_object *root, const char *reference)
@@ -99,9 +198,11 @@ static json_object *copy_schema(struct inlining *in, json_object *o, int depth)
     const char *reference = json_str(o, "$ref");
     json_object *to = reference ? inlined(in, reference, depth + 1) : json_object_new_object();
     json_object_object_foreach(o, name, value) {
-        if (!is_reference(name))
+        if (!is_reference(name) && !is_refused(name, in->taste))
             json_object_object_add(to, name, copy(in, value, place_of(name), depth + 1));
     }
+    if (in->taste & SCHEMA_GEMINI)
+        fit_gemini(to);
     complete(to);
     return to;
 }
@@ -143,15 +244,15 @@ static json_object *copy(struct inlining *in, json_object *o, enum place place, 
     return copy_members(in, o, place == PLACE_NAMED ? PLACE_SCHEMA : PLACE_DATA, depth);
 }
 
-void schema_write(struct jsonw *w, const struct llm_tool *tool)
+void schema_write(struct jsonw *w, const struct llm_tool *tool, enum schema_taste taste)
 {
-    if (tool->sound) {
+    if (tool->sound && taste == SCHEMA_ANY) {
         jw_raw(w, tool->parameters, strlen(tool->parameters));
         return;
     }
     json_object *root = tool->parameters ? json_parse_owned(tool->parameters, strlen(tool->parameters), 0, NULL) : NULL;
     bool object = json_object_is_type(root, json_type_object);
-    struct inlining in = {.root = root, .open = {root}, .open_count = 1};
+    struct inlining in = {.root = root, .taste = taste, .open = {root}, .open_count = 1};
     json_object *schema = object ? copy(&in, root, PLACE_SCHEMA, 0) : json_object_new_object();
     if (!json_str(schema, "type"))
         json_object_object_add(schema, "type", json_object_new_string("object"));

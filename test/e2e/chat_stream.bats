@@ -40,6 +40,24 @@ ask_tools() {
         "type":"object"}' "$(upstream_last)"
 }
 
+@test "a tool's schema goes to Gemini and to xAI without what they refuse" {
+    local ask schema='{"type": "object", "additionalProperties": false, "properties": {
+        "format": {"type": ["string", "null"], "minLength": 1, "default": null},
+        "unit": {"anyOf": [{"const": "C"}, {"type": "null"}], "pattern": "."}}, "required": []}'
+    provider gemini tool=get_weather gemini_native
+    provider grok tool=get_weather xai
+    ask=$(jq -c --argjson schema "$schema" '.tools[0].function.parameters = $schema' <<<"$(ask_tools gemini)")
+    upstream_reset
+    api POST /v1/chat/completions "$ask"
+    assert_status 200
+    jq_eq '.body.tools[-1].function.parameters' '{"type":"object","properties":{"format":{"type":"string"},
+        "unit":{"enum":["C"]}}}' "$(upstream_last)"
+    api POST /v1/chat/completions "$(jq -c '.model = "goclaw:grok"' <<<"$ask")"
+    assert_status 200
+    jq_eq '.body.tools[-1].function.parameters' "$(jq -c 'del(.properties.format.minLength)' <<<"$schema")" \
+        "$(upstream_last)"
+}
+
 @test "a stream consists of role, deltas, finish with usage and one [DONE]" {
     sse "$(stream_body hello goclaw:plain)"
     assert_status 200

@@ -1,4 +1,5 @@
-/* Tool schemas as providers want them: references replaced, types completed, whatever a client sends. */
+/* Tool schemas as providers want them: references replaced, types completed, without what a provider refuses; whatever
+ * a client sends. */
 #include "base/arena.h"
 #include "base/json.h"
 #include "llm/schema.h"
@@ -15,14 +16,19 @@
 
 enum { WRITTEN_MAX = 64 << 20 };
 
-static const char *written(struct arena *a, const char *schema)
+static const char *tasted(struct arena *a, const char *schema, enum schema_taste taste)
 {
     struct buf *b = buf_new(a, WRITTEN_MAX);
     struct jsonw w;
     jw_init(&w, b);
-    schema_write(&w, &(struct llm_tool){"f", "", schema, false});
+    schema_write(&w, &(struct llm_tool){"f", "", schema, false}, taste);
     assert_false(b->failed);
     return buf_str(b);
+}
+
+static const char *written(struct arena *a, const char *schema)
+{
+    return tasted(a, schema, SCHEMA_ANY);
 }
 
 #define OBJECT "\"type\":\"object\""
@@ -97,9 +103,86 @@ static void test_a_sound_schema_is_written_as_it_is(void **state)
     struct buf *b = buf_new(a, 1000);
     struct jsonw w;
     jw_init(&w, b);
-    schema_write(&w, &(struct llm_tool){"f", "", "{\"$ref\": \"#\"}", true});
+    schema_write(&w, &(struct llm_tool){"f", "", "{\"$ref\": \"#\"}", true}, SCHEMA_ANY);
     assert_string_equal(buf_str(b), "{\"$ref\": \"#\"}");
+    buf_clear(b);
+    jw_init(&w, b);
+    schema_write(&w, &(struct llm_tool){"f", "", "{\"type\":\"object\",\"minLength\":1,\"properties\":{}}", true},
+                 SCHEMA_XAI);
+    assert_string_equal(buf_str(b), PLAIN);
     arena_free(a);
+}
+
+#define NO_LENGTHS                                                                                                     \
+    "\"title\":\"t\",\"minimum\":1,\"maximum\":2,\"exclusiveMinimum\":0,\"exclusiveMaximum\":3,\"multipleOf\":1,"        \
+    "\"uniqueItems\":true,\"pattern\":\"x\",\"format\":\"uuid\",\"default\":1,\"examples\":[1],\"$schema\":\"s\","       \
+    "\"$id\":\"i\",\"additionalProperties\":false,\"patternProperties\":{\"x\":{}},\"required\":[]"
+#define ALL                                                                                                            \
+    "\"minLength\":1,\"maxLength\":2,\"minItems\":1,\"maxItems\":2,\"minContains\":1,\"maxContains\":2," NO_LENGTHS
+#define ONE(schema) "{\"properties\":{\"a\":" schema "}," OBJECT "}"
+
+static void test_tastes(void **state)
+{
+    (void)state;
+    static const struct {
+        enum schema_taste taste;
+        const char *schema, *wanted;
+    } cases[] = {
+        /* limits, at the top and below */
+        {SCHEMA_ANY, "{" ALL "," OBJECT ",\"properties\":{}}", "{" ALL "," OBJECT ",\"properties\":{}}"},
+        {SCHEMA_ANY, ONE("{" ALL "}"), ONE("{" ALL "}")},
+        {SCHEMA_GEMINI, "{" ALL "," OBJECT "}", "{\"title\":\"t\"," OBJECT ",\"properties\":{}}"},
+        {SCHEMA_GEMINI, ONE("{\"items\":{" ALL "}}"), ONE("{\"items\":{\"title\":\"t\"}}")},
+        {SCHEMA_XAI, "{" ALL "," OBJECT "}", "{" NO_LENGTHS "," OBJECT ",\"properties\":{}}"},
+        {SCHEMA_XAI, ONE("{\"items\":{" ALL "}}"), ONE("{\"items\":{" NO_LENGTHS "}}")},
+        /* also behind and beside a reference */
+        {SCHEMA_GEMINI,
+         "{\"properties\":{\"a\":{\"$ref\":\"#/$defs/x\",\"default\":1}},\"$defs\":{\"x\":{\"type\":\"string\","
+         "\"format\":\"date\"}}}",
+         ONE("{\"type\":\"string\"}")},
+        /* names of properties, and data */
+        {SCHEMA_GEMINI, "{\"properties\":{\"format\":{},\"default\":{},\"const\":{},\"minLength\":{},\"anyOf\":{}},"
+                        "\"required\":[\"format\"]," OBJECT "}",
+         "{\"properties\":{\"format\":{},\"default\":{},\"const\":{},\"minLength\":{},\"anyOf\":{}},"
+         "\"required\":[\"format\"]," OBJECT "}"},
+        {SCHEMA_GEMINI, ONE("{\"enum\":[{\"const\":1,\"format\":2,\"type\":[\"string\",\"null\"]}]}"),
+         ONE("{\"enum\":[{\"const\":1,\"format\":2,\"type\":[\"string\",\"null\"]}]}")},
+        {SCHEMA_XAI, ONE("{\"dependentRequired\":{\"minLength\":[\"a\"],\"properties\":[\"b\"]}}"),
+         ONE("{\"dependentRequired\":{\"minLength\":[\"a\"],\"properties\":[\"b\"]}}")},
+        /* constants */
+        {SCHEMA_GEMINI, ONE("{\"const\":\"x\"}"), ONE("{\"enum\":[\"x\"]}")},
+        {SCHEMA_GEMINI, ONE("{\"const\":{\"const\":1},\"type\":\"object\"}"),
+         ONE("{\"type\":\"object\",\"enum\":[{\"const\":1}],\"properties\":{}}")},
+        {SCHEMA_XAI, ONE("{\"const\":\"x\"}"), ONE("{\"const\":\"x\"}")},
+        /* unions with null */
+        {SCHEMA_GEMINI, ONE("{\"type\":[\"string\",\"null\"]}"), ONE("{\"type\":\"string\"}")},
+        {SCHEMA_GEMINI, ONE("{\"type\":[\"null\",\"string\"],\"enum\":[null,\"x\",null]}"),
+         ONE("{\"type\":\"string\",\"enum\":[\"x\"]}")},
+        {SCHEMA_GEMINI, ONE("{\"type\":[\"object\",\"null\"]}"), ONE(PLAIN)},
+        {SCHEMA_GEMINI, ONE("{\"anyOf\":[{\"type\":\"string\",\"title\":\"its\",\"format\":\"date\"},{\"type\":\"null\"}],"
+                            "\"title\":\"mine\",\"default\":null}"),
+         ONE("{\"title\":\"mine\",\"type\":\"string\"}")},
+        {SCHEMA_GEMINI, ONE("{\"oneOf\":[{\"type\":\"null\"},{" OBJECT ",\"properties\":{\"b\":{\"const\":1}}}]}"),
+         ONE("{" OBJECT ",\"properties\":{\"b\":{\"enum\":[1]}}}")},
+        {SCHEMA_GEMINI,
+         "{\"properties\":{\"a\":{\"anyOf\":[{\"$ref\":\"#/$defs/x\"},{\"type\":\"null\"}]}},\"$defs\":{\"x\":{\"type\":"
+         "[\"integer\",\"null\"]}}}",
+         ONE("{\"type\":\"integer\"}")},
+        {SCHEMA_GEMINI, "{\"type\":[\"object\",\"null\"]}", PLAIN},
+        {SCHEMA_XAI, ONE("{\"type\":[\"string\",\"null\"]}"), ONE("{\"type\":[\"string\",\"null\"]}")},
+        /* unions of other kinds stay, nonsense too */
+        {SCHEMA_GEMINI, ONE("{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"integer\"},{\"type\":\"null\"}]}"),
+         ONE("{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"integer\"},{\"type\":\"null\"}]}")},
+        {SCHEMA_GEMINI, ONE("{\"anyOf\":[{\"type\":\"string\"}],\"type\":[\"null\"]}"),
+         ONE("{\"anyOf\":[{\"type\":\"string\"}],\"type\":[\"null\"]}")},
+        {SCHEMA_GEMINI, ONE("{\"anyOf\":{},\"oneOf\":[7,{\"type\":\"null\"}],\"type\":[],\"required\":7,\"enum\":{}}"),
+         ONE("{\"anyOf\":{},\"oneOf\":[7,{\"type\":\"null\"}],\"type\":[],\"required\":7,\"enum\":{}}")},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena *a = arena_new();
+        assert_string_equal(tasted(a, cases[i].schema, cases[i].taste), cases[i].wanted);
+        arena_free(a);
+    }
 }
 
 /* Each definition has the one before twice: 2^40 of the first. */
@@ -166,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_schemas),
         cmocka_unit_test(test_a_sound_schema_is_written_as_it_is),
+        cmocka_unit_test(test_tastes),
         cmocka_unit_test(test_a_small_text_cannot_become_a_large_one),
         cmocka_unit_test(test_a_large_schema_is_sent_whole),
         cmocka_unit_test(test_depth),
