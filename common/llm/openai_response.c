@@ -117,6 +117,12 @@ static bool is_error(const struct json_node *error)
     return json_node_is(error, JSON_OBJECT) || (json_node_is(error, JSON_STRING) && error->len > 0);
 }
 
+/* Nothing came yet. Some end a stream with the whole message once more. */
+static bool is_untouched(const struct reply *r)
+{
+    return r->text.all.len + r->text.held_len + r->thinking.all.len + r->thinking.held_len + r->call_count == 0;
+}
+
 /* One object of a stream, or a whole plain answer. */
 static bool take_object(struct reader *rd, const struct json_node *root, bool whole)
 {
@@ -126,7 +132,7 @@ static bool take_object(struct reader *rd, const struct json_node *root, bool wh
     if (is_error(json_node_get(choice, "error")))
         return reader_fail_in_band(rd, choice);
     const struct json_node *message = json_node_get(choice, whole ? "message" : "delta");
-    if (!message)
+    if (!message && (whole || is_untouched(rd->reply)))
         message = json_node_get(choice, whole ? "delta" : "message");
     if (whole && !message) {
         const char *text = upstream_error_text(root);

@@ -103,6 +103,22 @@ static void stream(void **state)
            "x [] stop 1+1=2 c0 w0 r0");
 }
 
+/* Some providers end a stream with the whole message once more; some send nothing else. */
+static void stream_with_a_whole_message(void **state)
+{
+    (void)state;
+#define WHOLE "data: {\"choices\":[{\"index\":0,\"finish_reason\":\"stop\",\"message\":{\"content\":\"Hi you\"," \
+              "\"reasoning_content\":\"hm\"}}],\"usage\":{\"total_tokens\":3,\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n"
+    expect(200, DELTA("{\"reasoning_content\":\"hm\"}") DELTA("{\"content\":\"Hi \"}") DELTA("{\"content\":\"you\"}") WHOLE,
+           "Hi you [hm] stop 1+2=3 c0 w0 r0");
+    expect(200, WHOLE DONE, "Hi you [hm] stop 1+2=3 c0 w0 r0");
+    expect(200, DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}")
+           "data: {\"choices\":[{\"finish_reason\":\"tool_calls\",\"message\":{\"content\":\"\",\"tool_calls\":[{\"id\":\"a\","
+           "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}\n\n" DONE,
+           " [] tool_calls a:f({})");
+#undef WHOLE
+}
+
 static void stream_tool_calls(void **state)
 {
     (void)state;
@@ -477,6 +493,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain),         cmocka_unit_test(plain_tool_calls),  cmocka_unit_test(plain_errors),
         cmocka_unit_test(http_errors),   cmocka_unit_test(stream),            cmocka_unit_test(stream_tool_calls),
+        cmocka_unit_test(stream_with_a_whole_message),
         cmocka_unit_test(stream_errors), cmocka_unit_test(broken_text),       cmocka_unit_test(limits),
         cmocka_unit_test(too_many_calls),
         cmocka_unit_test(long_calls), cmocka_unit_test(requests),         cmocka_unit_test(dialects),
