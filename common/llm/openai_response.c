@@ -77,6 +77,16 @@ static void take_finish(struct reply *r, const char *why)
             r->finish = words[i].finish;
 }
 
+/* Words by which a stream says that it ends because something broke. */
+static bool is_broken(const char *why)
+{
+    static const char *const words[] = {"error", "insufficient_system_resource"};
+    for (size_t i = 0; why && i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcmp(words[i], why) == 0)
+            return true;
+    return false;
+}
+
 static int64_t first_count(int64_t a, int64_t b)
 {
     return a > 0 ? a : b;
@@ -131,6 +141,7 @@ static bool take_object(struct reader *rd, const struct json_node *root, bool wh
         return reader_fail_in_band(rd, root);
     if (is_error(json_node_get(choice, "error")))
         return reader_fail_in_band(rd, choice);
+    const char *why = json_node_str(choice, "finish_reason");
     const struct json_node *message = json_node_get(choice, whole ? "message" : "delta");
     if (!message && (whole || is_untouched(rd->reply)))
         message = json_node_get(choice, whole ? "delta" : "message");
@@ -140,7 +151,9 @@ static bool take_object(struct reader *rd, const struct json_node *root, bool wh
     }
     if (message && !take_message(rd, message, whole))
         return reader_fail_size(rd);
-    take_finish(rd->reply, json_node_str(choice, "finish_reason"));
+    if (is_broken(why))
+        return reader_fail(rd, 502, true, arena_printf(rd->arena, "the model stopped with the reason \"%s\"", why));
+    take_finish(rd->reply, why);
     const struct json_node *usage = json_node_get(root, "usage");
     take_usage(rd->reply, usage ? usage : json_node_get(json_node_get(root, "x_groq"), "usage"));
     return true;

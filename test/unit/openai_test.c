@@ -152,6 +152,12 @@ static void stream_errors(void **state)
     expect(200, "event: error\ndata: {\"message\":\"named\"}\n\n", "502 named (transient)");
     expect(200, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\",\"error\":{\"code\":400,\"message\":\"inner\"}}]}\n\n",
            "400 inner");
+    expect(200, DELTA("{\"content\":\"x\"}") FINISH("error") DONE,
+           "x / 502 the model stopped with the reason \"error\" (transient)");
+    expect(200, DELTA("{\"content\":\"x\"}") FINISH("insufficient_system_resource") DONE,
+           "x / 502 the model stopped with the reason \"insufficient_system_resource\" (transient)");
+    expect(200, "{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"error\"}]}",
+           "x / 502 the model stopped with the reason \"error\" (transient)");
     expect(200, ": only\n\n: comments\n\n", "0 stream truncated (transient)");
     struct arena *a = arena_new();
     const char *cut = DELTA("{\"content\":\"x\"}");
