@@ -37,10 +37,14 @@ static bool is_reasoning_family(const char *model)
     return starts_any(model_base(model), families);
 }
 
-static bool refuses_sampling(const char *model)
+/* Models that think refuse a temperature; from gpt-5.1 on it is the effort that decides. */
+static bool refuses_sampling(const char *model, const char *effort)
 {
-    static const char *const families[] = {"gpt-5-mini", "gpt-5-nano", "o1", "o3", "o4", NULL};
-    return starts_any(model_base(model), families);
+    static const char *const families[] = {"gpt-5-", "o1", "o3", "o4", NULL};
+    const char *base = model_base(model);
+    if (starts(base, "gpt-5."))
+        return effort && *effort && strcmp(effort, "none") != 0;
+    return strcmp(base, "gpt-5") == 0 || (starts_any(base, families) && !starts(base, "gpt-5-chat"));
 }
 
 void openai_target(struct arena *a, const struct llm_provider *p, const struct upstream_base *base,
@@ -186,7 +190,7 @@ static void write_params(struct jsonw *w, const struct openai_target *t, const s
     int64_t max_tokens = wire_max_tokens(call, call->max_tokens);
     if (max_tokens > 0)
         jw_kint(w, is_reasoning_family(model) ? "max_completion_tokens" : "max_tokens", max_tokens);
-    if (!refuses_sampling(model)) {
+    if (!refuses_sampling(model, p->reasoning_effort)) {
         write_number(w, "temperature", p->temperature);
         write_number(w, "top_p", p->top_p);
         write_number(w, "presence_penalty", p->presence_penalty);

@@ -358,7 +358,7 @@ static void requests(void **state)
     assert_string_equal(request(a, &p, "openai/o3-mini", r, NULL),
                         "{\"model\":\"openai/o3-mini\"," MESSAGES("developer", "call_1", "") ",\"stream\":false," TOOLS
                         ",\"max_completion_tokens\":100,\"seed\":-3,\"reasoning_effort\":\"medium\"}");
-    assert_non_null(strstr(request(a, &p, "gpt-5.1", r, NULL), "\"max_completion_tokens\":100,\"temperature\":0.5"));
+    assert_non_null(strstr(request(a, &p, "gpt-5-chat-latest", r, NULL), "\"max_completion_tokens\":100,\"temperature\":0.5"));
     assert_null(strstr(request(a, &p, "gpt-5-mini", r, NULL), "temperature"));
     arena_free(a);
 }
@@ -409,6 +409,33 @@ static void dialects(void **state)
     p.base_url = "http://user@host/";
     assert_false(upstream_base(a, &p, &base));
     arena_free(a);
+}
+
+/* Which models take a temperature; its default is always there. */
+static void sampling(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *effort;
+        bool sent;
+    } cases[] = {
+        {"gpt-4o", NULL, true},       {"gpt-5", NULL, false},         {"openai/gpt-5", NULL, false},
+        {"gpt-5-mini", NULL, false},  {"gpt-5-nano", NULL, false},    {"gpt-5-2025-08-07", NULL, false},
+        {"gpt-5-pro", NULL, false},   {"gpt-5-chat-latest", NULL, true}, {"gpt-5.1", NULL, true},
+        {"gpt-5.1", "none", true},    {"gpt-5.1", "low", false},      {"openai/gpt-5.2", "high", false},
+        {"o3", NULL, false},          {"o4-mini", NULL, false},       {"gpt-50", NULL, true},
+        {"llama", "high", true},
+    };
+    struct llm_provider p = {.name = "p", .type = "openai_compat", .base_url = "", .api_key = ""};
+    struct llm_request r = {.messages = messages, .message_count = 5, .params = LLM_PARAMS_NONE};
+    r.params.temperature = 0.5;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct arena *a = arena_new();
+        r.params.reasoning_effort = cases[i].effort;
+        if (!!strstr(request(a, &p, cases[i].model, r, NULL), "\"temperature\"") != cases[i].sent)
+            fail_msg("%s", cases[i].model);
+        arena_free(a);
+    }
 }
 
 static void json_params(void **state)
@@ -502,8 +529,13 @@ int main(void)
         cmocka_unit_test(stream_with_a_whole_message),
         cmocka_unit_test(stream_errors), cmocka_unit_test(broken_text),       cmocka_unit_test(limits),
         cmocka_unit_test(too_many_calls),
-        cmocka_unit_test(long_calls), cmocka_unit_test(requests),         cmocka_unit_test(dialects),
-        cmocka_unit_test(json_params),   cmocka_unit_test(hints),             cmocka_unit_test(secrets),
+        cmocka_unit_test(long_calls),
+        cmocka_unit_test(requests),
+        cmocka_unit_test(dialects),
+        cmocka_unit_test(json_params),
+        cmocka_unit_test(hints),
+        cmocka_unit_test(secrets),
+        cmocka_unit_test(sampling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
