@@ -193,12 +193,12 @@ static void write_params(struct jsonw *w, const struct openai_target *t, const s
     if (!refuses_sampling(model, p->reasoning_effort)) {
         write_number(w, "temperature", p->temperature);
         write_number(w, "top_p", p->top_p);
-        write_number(w, "presence_penalty", p->presence_penalty);
-        write_number(w, "frequency_penalty", p->frequency_penalty);
+        write_number(w, "presence_penalty", t->gemini ? NAN : p->presence_penalty);
+        write_number(w, "frequency_penalty", t->gemini ? NAN : p->frequency_penalty);
         write_json(w, "stop", p->stop);
     }
-    if (p->has_seed)
-        jw_kint(w, "seed", p->seed);
+    if (p->has_seed && !t->gemini)
+        jw_kint(w, t->mistral ? "random_seed" : "seed", p->seed);
     write_json(w, "response_format", p->response_format);
     if (p->reasoning_effort && *p->reasoning_effort) {
         if (t->gemini)
@@ -216,7 +216,7 @@ bool openai_request(struct buf *out, const struct openai_target *t, const struct
     jw_kstr(&w, "model", call->model);
     write_messages(&w, t, call->request);
     jw_kbool(&w, "stream", t->streams);
-    if (t->streams && !t->together) {
+    if (t->streams && !t->together && !t->mistral) {
         jw_kobj(&w, "stream_options");
         jw_kbool(&w, "include_usage", true);
         jw_obj_end(&w);

@@ -438,6 +438,27 @@ static void sampling(void **state)
     }
 }
 
+/* What these two refuse as unknown. */
+static void foreign_params(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new();
+    struct llm_provider p = {.name = "p", .type = "mistral", .base_url = "", .api_key = ""};
+    struct llm_request r = {.messages = messages + 1, .message_count = 1, .params = LLM_PARAMS_NONE, .stream = true};
+    r.params.temperature = 0.5;
+    r.params.presence_penalty = r.params.frequency_penalty = 0.25;
+    r.params.has_seed = true;
+    r.params.seed = 7;
+    assert_string_equal(request(a, &p, "m", r, NULL),
+                        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"Say \\\"hi\\\"\"}],\"stream\":true,"
+                        "\"temperature\":0.5,\"presence_penalty\":0.25,\"frequency_penalty\":0.25,\"random_seed\":7}");
+    p.type = "gemini_native";
+    assert_string_equal(request(a, &p, "m", r, NULL),
+                        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"Say \\\"hi\\\"\"}],\"stream\":true,"
+                        "\"stream_options\":{\"include_usage\":true},\"temperature\":0.5}");
+    arena_free(a);
+}
+
 static void json_params(void **state)
 {
     (void)state;
@@ -536,6 +557,7 @@ int main(void)
         cmocka_unit_test(hints),
         cmocka_unit_test(secrets),
         cmocka_unit_test(sampling),
+        cmocka_unit_test(foreign_params),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
