@@ -29,7 +29,8 @@ bool wire_is_overflow(const char *text)
     static const char *const signs[] = {
         "context_length_exceeded", "maximum context length", "context window",   "context length exceeded",
         "prompt is too long",      "input is too long",      "exceeds the context", "too many tokens in the prompt",
-        "exceed context limit",
+        "exceed context limit",    "exceeds the maximum number of tokens", "exceeds the available context",
+        "maximum prompt length",   "exceeded model token limit",
     };
     for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
         if (strcasestr(text, signs[i]))

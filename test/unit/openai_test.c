@@ -491,8 +491,16 @@ static void hints(void **state)
     assert_int_equal(wire_max_tokens_hint("at most 4096 tokens"), 0);
     assert_int_equal(wire_max_tokens_hint("max_tokens at most many"), 0);
     assert_int_equal(wire_max_tokens_hint("max_tokens at most 99999999999999999999"), 0);
-    assert_true(wire_is_overflow("This model's maximum context length is 8192 tokens"));
-    assert_true(wire_is_overflow("code: context_length_exceeded"));
+    static const char *const overflows[] = {
+        "This model's maximum context length is 8192 tokens",
+        "code: context_length_exceeded",
+        "The input token count (1200293) exceeds the maximum number of tokens allowed (1048576).",
+        "request (25837 tokens) exceeds the available context size (25088 tokens), try increasing it",
+        "This model's maximum prompt length is 131072 but the request contains 136973 tokens.",
+        "Invalid request: Your request exceeded model token limit: 262144",
+    };
+    for (size_t i = 0; i < sizeof(overflows) / sizeof(overflows[0]); i++)
+        assert_true(wire_is_overflow(overflows[i]));
     assert_false(wire_is_overflow("max_tokens is too large"));
     static const int yes[] = {408, 429, 500, 502, 503, 504, 529}, no[] = {200, 400, 401, 404, 409, 501, 505, 0};
     for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
