@@ -1,6 +1,6 @@
 #include "llm/wire.h"
 
-enum { TICK_MS = 500 };
+enum { TICK_MS = 500, ANSWER_MIN = 1024 };
 
 bool wire_pause(const struct wire_call *call, int64_t ms)
 {
@@ -52,13 +52,39 @@ static int64_t number_at(const char *digits)
     return value < INT32_MAX ? value : 0;
 }
 
+static int64_t number_behind(const char *text, const char *words)
+{
+    const char *at = strstr(text, words);
+    return at ? number_at(at + strlen(words)) : 0;
+}
+
+static int64_t number_before(const char *text, const char *words)
+{
+    const char *end = strstr(text, words), *at = end;
+    while (at && at > text && at[-1] >= '0' && at[-1] <= '9')
+        at--;
+    return at != end ? number_at(at) : 0;
+}
+
+/* vLLM and its kin count the answer as part of the context and refuse what does not fit into it: what the prompt leaves
+ * of it. 0 when that is hardly anything: then it is the prompt that must become shorter. */
+static int64_t context_left(const char *text)
+{
+    int64_t context = number_behind(text, "maximum context length is ");
+    int64_t prompt = number_before(text, " in the messages");
+    if (prompt == 0)
+        prompt = number_behind(text, "your request has ");
+    return prompt > 0 && context - prompt >= ANSWER_MIN ? context - prompt : 0;
+}
+
 int64_t wire_max_tokens_hint(const char *text)
 {
     static const char most[] = "at most ", above[] = " > ";
     const char *limit = strcasestr(text, most), *excess = strstr(text, above);
-    if (!strstr(text, "max_tokens") && !strstr(text, "max_completion_tokens"))
-        return 0;
-    if (limit)
+    bool named = strstr(text, "max_tokens") || strstr(text, "max_completion_tokens");
+    if (named && limit)
         return number_at(limit + strlen(most));
-    return excess && strstr(excess, "maximum allowed") ? number_at(excess + strlen(above)) : 0;
+    if (named && excess && strstr(excess, "maximum allowed"))
+        return number_at(excess + strlen(above));
+    return context_left(text);
 }

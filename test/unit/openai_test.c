@@ -491,6 +491,19 @@ static void hints(void **state)
     assert_int_equal(wire_max_tokens_hint("at most 4096 tokens"), 0);
     assert_int_equal(wire_max_tokens_hint("max_tokens at most many"), 0);
     assert_int_equal(wire_max_tokens_hint("max_tokens at most 99999999999999999999"), 0);
+    /* What the prompt leaves of the context; where that is little, the prompt is what is too long. */
+    assert_int_equal(wire_max_tokens_hint("This model's maximum context length is 8192 tokens. However, you requested 9000 "
+                                          "tokens (808 in the messages, 8192 in the completion)."), 7384);
+    assert_int_equal(wire_max_tokens_hint("'max_tokens' or 'max_completion_tokens' is too large: 8192. This model's maximum "
+                                          "context length is 4096 tokens and your request has 1000 input tokens "
+                                          "(8192 > 4096 - 1000)."), 3096);
+    assert_int_equal(wire_max_tokens_hint("maximum context length is 8192 tokens. However, you requested 15692 tokens (7500 in "
+                                          "the messages, 8192 in the completion)."), 0);
+    assert_int_equal(wire_max_tokens_hint("maximum context length is 8192 tokens. However, you requested 29000 tokens (20808 "
+                                          "in the messages, 8192 in the completion)."), 0);
+    assert_int_equal(wire_max_tokens_hint("maximum context length is 8192 tokens, some in the messages"), 0);
+    assert_int_equal(wire_max_tokens_hint(" in the messages"), 0);
+    assert_int_equal(wire_max_tokens_hint("maximum context length is many tokens, your request has 5"), 0);
     static const char *const overflows[] = {
         "This model's maximum context length is 8192 tokens",
         "code: context_length_exceeded",
