@@ -12,6 +12,7 @@ struct openai_target {
     bool xai;
     bool mistral;
     bool together;
+    bool thoughts; /* DeepSeek and Kimi: what the model said must come with what it thought */
     bool streams; /* false when this provider cannot stream what is asked for */
 };
 

@@ -31,6 +31,17 @@ static const char *model_base(const char *model)
     return slash ? slash + 1 : model;
 }
 
+/* Theirs by type or address: not every host of their models takes a thought back. */
+static bool is_deepseek_or_kimi(const struct llm_provider *p, const char *host)
+{
+    static const char *const types[] = {"deepseek", "kimi", NULL};
+    static const char *const hosts[] = {"deepseek.com", "moonshot.ai", "moonshot.cn", "kimi.com"};
+    bool found = starts_any(p->type, types);
+    for (size_t i = 0; !found && i < sizeof(hosts) / sizeof(hosts[0]); i++)
+        found = ends(host, hosts[i]);
+    return found;
+}
+
 static bool is_reasoning_family(const char *model)
 {
     static const char *const families[] = {"gpt-5", "o1", "o3", "o4", NULL};
@@ -60,6 +71,7 @@ void openai_target(struct arena *a, const struct llm_provider *p, const struct u
         .xai = strcmp(p->type, "xai") == 0 || strcmp(base->host, "api.x.ai") == 0,
         .mistral = strcmp(p->type, "mistral") == 0 || strcmp(base->host, "api.mistral.ai") == 0,
         .together = ends(base->host, "together.xyz") || ends(base->host, "together.ai"),
+        .thoughts = is_deepseek_or_kimi(p, base->host),
         .streams = r->stream && !(strcmp(p->type, "dashscope") == 0 && r->tool_count > 0),
     };
 }
@@ -103,6 +115,13 @@ static void write_tool_calls(struct jsonw *w, const struct openai_target *t, con
     jw_arr_end(w);
 }
 
+/* A thought that is not known any more is a blank: missing, or empty, it is refused. */
+static void write_thought(struct jsonw *w, const struct llm_message *m)
+{
+    bool known = m->block_count > 0 && m->blocks[0].kind == LLM_BLOCK_THINKING;
+    jw_kstr(w, "reasoning_content", known ? m->blocks[0].text : " ");
+}
+
 static void write_message(struct jsonw *w, const struct openai_target *t, const struct llm_message *m)
 {
     static const char *const roles[] = {
@@ -113,6 +132,8 @@ static void write_message(struct jsonw *w, const struct openai_target *t, const 
     jw_kstr(w, "role", m->role == LLM_SYSTEM && t->native ? "developer" : roles[m->role]);
     if (*text || !calls)
         jw_kstr(w, "content", text);
+    if (m->role == LLM_ASSISTANT && t->thoughts)
+        write_thought(w, m);
     if (calls)
         write_tool_calls(w, t, m);
     if (m->role == LLM_TOOL) {

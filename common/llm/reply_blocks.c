@@ -41,6 +41,20 @@ static const char *part(struct arena *a, const struct buf *b, size_t from, size_
     return arena_strndup(a, buf_str(b) + from, to - from);
 }
 
+/* Of an API that numbers no pieces: what was thought, said and called. */
+static void plain_blocks(struct arena *a, struct llm_answer *answer)
+{
+    size_t n = 0;
+    struct llm_block *blocks = ARENA_ARRAY(a, struct llm_block, answer->tool_call_count + 2);
+    blocks[n++] = (struct llm_block){LLM_BLOCK_THINKING, answer->thinking, ""};
+    if (*answer->text)
+        blocks[n++] = (struct llm_block){LLM_BLOCK_TEXT, answer->text, ""};
+    for (size_t i = 0; i < answer->tool_call_count; i++)
+        blocks[n++] = (struct llm_block){LLM_BLOCK_CALL, "", ""};
+    answer->blocks = blocks;
+    answer->block_count = n;
+}
+
 void reply_blocks_close(const struct reply *r, struct arena *a, struct llm_answer *answer)
 {
     struct reply_block end = {
@@ -48,6 +62,10 @@ void reply_blocks_close(const struct reply *r, struct arena *a, struct llm_answe
     struct llm_block *blocks = ARENA_ARRAY(a, struct llm_block, r->block_count);
     size_t calls = 0;
     bool thought = false;
+    if (r->block_count == 0 && *answer->thinking && answer->tool_call_count > 0) {
+        plain_blocks(a, answer);
+        return;
+    }
     for (size_t i = 0; i < r->block_count; i++) {
         const struct reply_block *from = &r->blocks[i], *next = i + 1 < r->block_count ? from + 1 : &end;
         struct llm_block *to = &blocks[i];

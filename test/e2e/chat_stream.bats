@@ -58,6 +58,25 @@ ask_tools() {
         "$(upstream_last)"
 }
 
+@test "DeepSeek and Kimi get back what was thought before a tool call, others do not" {
+    local name type
+    for type in deepseek kimi_coding openai_compat; do
+        name=thinker-${type%%_*}
+        provider "$name" 'tool=datetime,reasoning=I%20need%20the%20time' "$type"
+        upstream_reset
+        extra=("X-GoClaw-Session-Key: thinks")
+        sse "$(stream_body 'what time is it?' "goclaw:$name")"
+        say 'and now?' "goclaw:$name"
+        jq_eq 'map(.body | fromjson.messages | map(select(.role == "assistant") | [has("tool_calls"), .reasoning_content]))' \
+            "$(if [ "$type" = openai_compat ]; then
+                echo '[[],[[true,null]],[[true,null],[false,null]],[[true,null],[false,null],[true,null]]]'
+            else
+                echo '[[],[[true,"I need the time"]],[[true," "],[false," "]],[[true," "],[false," "],[true,"I need the time"]]]'
+            fi)" "$(upstream_requests)"
+        extra=()
+    done
+}
+
 @test "a stream consists of role, deltas, finish with usage and one [DONE]" {
     sse "$(stream_body hello goclaw:plain)"
     assert_status 200
