@@ -294,7 +294,8 @@ static reply replay_stream(struct call *call, json_object *answer)
     struct llm_tool_call *list = ARENA_ARRAY(call->req->arena, struct llm_tool_call, r->tool_call_count);
     for (size_t i = 0; i < r->tool_call_count; i++) {
         json_object *one = json_object_array_get_idx(calls, i), *fn = json_get(one, "function");
-        list[i] = (struct llm_tool_call){json_str(one, "id"), json_str(fn, "name"), json_str(fn, "arguments"), false};
+        list[i] = (struct llm_tool_call){
+            .id = json_str(one, "id"), .name = json_str(fn, "name"), .arguments = json_str(fn, "arguments")};
     }
     r->tool_calls = list;
     stream_begin(call);

@@ -34,6 +34,7 @@ struct llm_tool_call {
     const char *name;
     const char *arguments; /* JSON text of an object ("{}" when empty) */
     bool malformed;        /* arguments are not a JSON object; text kept as it came */
+    const char *signature; /* Gemini signs what it thought before a call and wants it back; NULL when there is none */
 };
 
 /* A tool turn as the model gave it, piece by piece: an API that signs what was thought wants it back unchanged. */

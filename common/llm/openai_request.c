@@ -98,6 +98,15 @@ static void write_id(struct jsonw *w, const struct openai_target *t, const char 
     jw_kstr(w, key, id);
 }
 
+static void write_signature(struct jsonw *w, const char *signature)
+{
+    jw_kobj(w, "extra_content");
+    jw_kobj(w, "google");
+    jw_kstr(w, "thought_signature", signature);
+    jw_obj_end(w);
+    jw_obj_end(w);
+}
+
 static void write_tool_calls(struct jsonw *w, const struct openai_target *t, const struct llm_message *m)
 {
     jw_karr(w, "tool_calls");
@@ -110,6 +119,8 @@ static void write_tool_calls(struct jsonw *w, const struct openai_target *t, con
         jw_kstr(w, "name", call->name);
         jw_kstr(w, "arguments", *call->arguments ? call->arguments : "{}");
         jw_obj_end(w);
+        if (t->gemini && call->signature)
+            write_signature(w, call->signature);
         jw_obj_end(w);
     }
     jw_arr_end(w);
@@ -144,14 +155,52 @@ static void write_message(struct jsonw *w, const struct openai_target *t, const 
     jw_obj_end(w);
 }
 
-static void write_messages(struct jsonw *w, const struct openai_target *t, const struct llm_request *r)
+/* Gemini refuses calls that it did not sign, from its third generation on; of several at once it signs the first. */
+static bool wants_signatures(const struct openai_target *t, const char *model)
 {
+    static const char *const unsigned_families[] = {"gemini-1", "gemini-2", NULL};
+    return t->gemini && starts(model_base(model), "gemini") && !starts_any(model_base(model), unsigned_families);
+}
+
+static bool is_unsigned(const struct llm_message *m)
+{
+    return m->tool_call_count > 0 && !m->tool_calls[0].signature;
+}
+
+/* A turn with calls that cannot be shown as calls: what was called and what came of it, in words. */
+static void write_told(struct jsonw *w, struct arena *a, const struct llm_message *m)
+{
+    struct buf *text = buf_new(a, EXCHANGE_REQUEST_MAX);
+    if (m->role == LLM_TOOL)
+        buf_addf(text, "[Tool Result: %s]\n", m->tool_name ? m->tool_name : "");
+    buf_adds(text, m->text ? m->text : "");
+    for (size_t i = 0; i < m->tool_call_count; i++)
+        buf_addf(text, "%s[Tool Call: %s]\n%s", text->len > 0 ? "\n" : "", m->tool_calls[i].name,
+                 m->tool_calls[i].arguments);
+    jw_obj(w);
+    jw_kstr(w, "role", m->role == LLM_TOOL ? "user" : "assistant");
+    jw_kstr(w, "content", buf_str(text));
+    jw_obj_end(w);
+    buf_release(text);
+}
+
+static void write_messages(struct jsonw *w, const struct openai_target *t, const struct wire_call *call)
+{
+    const struct llm_request *r = call->request;
+    bool signs = wants_signatures(t, call->model), told = false;
     size_t count = r->message_count;
     while (count > 0 && r->messages[count - 1].role == LLM_ASSISTANT)
         count--;
     jw_karr(w, "messages");
-    for (size_t i = 0; i < count; i++)
-        write_message(w, t, &r->messages[i]);
+    for (size_t i = 0; i < count; i++) {
+        const struct llm_message *m = &r->messages[i];
+        if (m->role == LLM_ASSISTANT)
+            told = signs && is_unsigned(m);
+        if (told && m->role != LLM_USER && m->role != LLM_SYSTEM)
+            write_told(w, call->arena, m);
+        else
+            write_message(w, t, m);
+    }
     jw_arr_end(w);
 }
 
@@ -235,7 +284,7 @@ bool openai_request(struct buf *out, const struct openai_target *t, const struct
     jw_init(&w, out);
     jw_obj(&w);
     jw_kstr(&w, "model", call->model);
-    write_messages(&w, t, call->request);
+    write_messages(&w, t, call);
     jw_kbool(&w, "stream", t->streams);
     if (t->streams && !t->together && !t->mistral) {
         jw_kobj(&w, "stream_options");

@@ -18,6 +18,15 @@ static bool take_content(struct reader *rd, const struct json_node *value, reply
     return true;
 }
 
+/* Gemini's, of what was thought before the call. */
+static bool take_signature(struct reader *rd, const struct json_node *call, int64_t index)
+{
+    const struct json_node *google = json_node_get(json_node_get(call, "extra_content"), "google");
+    const struct json_node *signature = json_node_get(google, "thought_signature");
+    return !json_node_is(signature, JSON_STRING) ||
+           reply_call_signature(rd->reply, index, signature->text, signature->len);
+}
+
 static bool take_tool_call(struct reader *rd, const struct json_node *call, int64_t index)
 {
     const struct json_node *function = json_node_get(call, "function");
@@ -30,7 +39,8 @@ static bool take_tool_call(struct reader *rd, const struct json_node *call, int6
         text = arguments->text;
         n = arguments->len;
     }
-    return reply_tool_call(rd->reply, index, json_node_str(call, "id"), json_node_str(function, "name"), text, n);
+    return reply_tool_call(rd->reply, index, json_node_str(call, "id"), json_node_str(function, "name"), text, n) &&
+           take_signature(rd, call, index);
 }
 
 static bool take_tool_calls(struct reader *rd, const struct json_node *calls, bool whole)

@@ -24,6 +24,7 @@ void reply_release(struct reply *r)
         buf_release(&r->calls[i].id);
         buf_release(&r->calls[i].name);
         buf_release(&r->calls[i].arguments);
+        buf_release(&r->calls[i].signature);
     }
     free(r->calls);
     free(r->blocks);
@@ -139,6 +140,7 @@ static struct reply_call *call_new(struct reply *r, int64_t index)
     buf_init(&call->id, CALL_NAME_MAX);
     buf_init(&call->name, CALL_NAME_MAX);
     buf_init(&call->arguments, REPLY_TEXT_MAX);
+    buf_init(&call->signature, REPLY_TEXT_MAX);
     return call;
 }
 
@@ -178,6 +180,14 @@ bool reply_tool_call(struct reply *r, int64_t index, const char *id, const char 
     return !r->too_large;
 }
 
+bool reply_call_signature(struct reply *r, int64_t index, const char *s, size_t n)
+{
+    struct reply_call *call = call_for(r, index, NULL, NULL);
+    if (!call || !buf_add(&call->signature, s, n))
+        r->too_large = true;
+    return !r->too_large;
+}
+
 static bool is_object(const char *text, size_t len)
 {
     size_t at = 0;
@@ -209,6 +219,7 @@ static void calls_close(struct reply *r, struct arena *a, struct llm_answer *ans
         to->id = valid_text(a, &from->id);
         to->name = valid_text(a, &from->name);
         to->arguments = from->arguments.len > 0 ? valid_text(a, &from->arguments) : "{}";
+        to->signature = from->signature.len > 0 ? valid_text(a, &from->signature) : NULL;
         to->malformed = !is_object(to->arguments, strlen(to->arguments));
     }
     answer->tool_calls = calls;

@@ -18,7 +18,7 @@ struct reply_part {
 
 struct reply_call {
     int64_t index;
-    struct buf id, name, arguments;
+    struct buf id, name, arguments, signature;
 };
 
 /* One piece of an answer in an API that numbers them. Its share of each buffer ends where the next block's begins. */
@@ -51,6 +51,8 @@ bool reply_text(struct reply *r, const char *s, size_t n);
 bool reply_thinking(struct reply *r, const char *s, size_t n);
 /* A fragment of a tool call; index < 0: the call that id opens, else the last one. NULL parts are absent. */
 bool reply_tool_call(struct reply *r, int64_t index, const char *id, const char *name, const char *arguments, size_t n);
+/* The signature of the call that has this index, or of the last one. */
+bool reply_call_signature(struct reply *r, int64_t index, const char *s, size_t n);
 /* Opens a block; what is added next belongs to it. */
 bool reply_block_open(struct reply *r, int64_t index, enum llm_block_kind kind);
 /* Is there a block of this index and kind? */

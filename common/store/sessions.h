@@ -23,7 +23,7 @@ struct message {
     int64_t seq;          /* 1.. within the session */
     const char *id, *role, *content;
     const char *thinking;     /* NULL when none */
-    const char *tool_calls;   /* JSON array text [{"id","name","arguments":{…}}], NULL when none */
+    const char *tool_calls;   /* JSON array text [{"id","name","arguments":{…},"signature"?}], NULL when none */
     const char *tool_call_id; /* NULL unless role is tool */
     const char *media_refs;   /* JSON array text, NULL when none */
     bool is_error;

@@ -77,6 +77,29 @@ ask_tools() {
     done
 }
 
+# What the upstream got: of each message role, text, signature of the first call, number of calls.
+gemini_calls() {
+    upstream_requests | jq -c 'map(.body | fromjson.messages | map(select(.role != "system") | [.role, .content // "",
+        .tool_calls[0].extra_content.google.thought_signature, (.tool_calls // [] | length)]))'
+}
+
+@test "Gemini gets back what it signed, in the same run and later; what is not signed is told in words" {
+    provider signer 'tool=datetime,tools=2,signature=c2lnbmVk' gemini_native
+    clawgate agent create signer3 --provider signer --model gemini-3-pro >/dev/null
+    upstream_reset
+    extra=("X-GoClaw-Session-Key: signs")
+    sse "$(stream_body 'what time is it?' goclaw:signer3)"
+    assert_status 200
+    say '@upstream text=Late.,tool=datetime,tools=1,signature=,args=%7B%22timezone%22%3A%22UTC%22%7D' goclaw:signer3
+    say '@upstream tool=,text=bye' goclaw:signer3
+    jq_eq '.[0] | length' 1 "$(gemini_calls)"
+    jq_eq '.[1][1]' '["assistant","","c2lnbmVk",2]' "$(gemini_calls)"
+    jq_eq '.[2][1]' '["assistant","","c2lnbmVk",2]' "$(gemini_calls)"
+    jq_eq '.[3][-2:] | map(.[0], (.[1] | sub("{.utc.*"; "")))' \
+        '["assistant","Late.\n[Tool Call: datetime]\n{\"timezone\":\"UTC\"}","user","[Tool Result: datetime]\n"]' \
+        "$(gemini_calls)"
+}
+
 @test "a stream consists of role, deltas, finish with usage and one [DONE]" {
     sse "$(stream_body hello goclaw:plain)"
     assert_status 200

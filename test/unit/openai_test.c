@@ -411,6 +411,50 @@ static void dialects(void **state)
     arena_free(a);
 }
 
+/* The third generation of Gemini refuses calls that it did not sign; others get no signatures at all. */
+static void signatures(void **state)
+{
+    (void)state;
+    static const struct llm_tool_call calls[] = {
+        {.id = "c1", .name = "f", .arguments = "{}", .signature = "sig"}, {.id = "c2", .name = "g", .arguments = "{}"}};
+    static const struct llm_message signed_turn[] = {
+        {.role = LLM_ASSISTANT, .text = "", .tool_calls = calls, .tool_call_count = 2},
+        {.role = LLM_TOOL, .text = "one", .tool_call_id = "c1", .tool_name = "f"},
+        {.role = LLM_ASSISTANT, .text = "", .tool_calls = calls + 1, .tool_call_count = 1},
+        {.role = LLM_TOOL, .text = "two", .tool_call_id = "c2"},
+        {.role = LLM_USER, .text = "and?"},
+    };
+#define CALL(id, name, more) "{\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"" name "\",\"arguments\":\"{}\"}" more "}"
+#define SIGNED ",\"extra_content\":{\"google\":{\"thought_signature\":\"sig\"}}"
+#define TURN(sign, name, second, result)                                                                               \
+    "\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[" CALL("c1", "f", sign) "," CALL("c2", "g", "") "]},"            \
+    "{\"role\":\"tool\",\"content\":\"one\",\"tool_call_id\":\"c1\"" name "},{\"role\":\"assistant\"," second "},{"           \
+    result "},{\"role\":\"user\",\"content\":\"and?\"}]"
+#define SHOWN "\"tool_calls\":[" CALL("c2", "g", "") "]", "\"role\":\"tool\",\"content\":\"two\",\"tool_call_id\":\"c2\""
+#define TOLD "\"content\":\"[Tool Call: g]\\n{}\"", "\"role\":\"user\",\"content\":\"[Tool Result: ]\\ntwo\""
+#define SIGNED_TURN(sign, name, turns) TURN_OF(sign, name, turns)
+#define TURN_OF(sign, name, ...) TURN(sign, name, __VA_ARGS__)
+    static const struct {
+        const char *type, *model, *wanted;
+    } cases[] = {
+        {"gemini_native", "gemini-3-pro", SIGNED_TURN(SIGNED, ",\"name\":\"f\"", TOLD)},
+        {"gemini_native", "models/gemini-flash-latest", SIGNED_TURN(SIGNED, ",\"name\":\"f\"", TOLD)},
+        {"gemini_native", "gemini-2.5-flash", SIGNED_TURN(SIGNED, ",\"name\":\"f\"", SHOWN)},
+        {"gemini_native", "gemma-3", SIGNED_TURN(SIGNED, ",\"name\":\"f\"", SHOWN)},
+        {"openai_compat", "gemini-3-pro", SIGNED_TURN("", "", SHOWN)},
+    };
+    struct llm_provider p = {.name = "p", .base_url = "", .api_key = ""};
+    struct llm_request r = {.messages = signed_turn, .message_count = 5, .params = LLM_PARAMS_NONE};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct arena *a = arena_new();
+        p.type = cases[i].type;
+        const char *text = request(a, &p, cases[i].model, r, NULL);
+        if (!strstr(text, cases[i].wanted))
+            fail_msg("%s: %s instead of %s", cases[i].model, text, cases[i].wanted);
+        arena_free(a);
+    }
+}
+
 /* Which models take a temperature; its default is always there. */
 static void sampling(void **state)
 {
@@ -579,6 +623,7 @@ int main(void)
         cmocka_unit_test(secrets),
         cmocka_unit_test(sampling),
         cmocka_unit_test(foreign_params),
+        cmocka_unit_test(signatures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,7 +53,13 @@ static void call_object(const struct answer *a, struct bytes *out, long index, c
     bytes_json(out, a->script.tool);
     bytes_text(out, ",\"arguments\":\"");
     bytes_escape(out, args, n);
-    bytes_text(out, "\"}}");
+    bytes_text(out, "\"}");
+    if (a->script.signature && index == 0) {
+        bytes_text(out, ",\"extra_content\":{\"google\":{\"thought_signature\":");
+        bytes_json(out, a->script.signature);
+        bytes_text(out, "}}");
+    }
+    bytes_text(out, "}");
 }
 
 /* Fragmented calls announce themselves first; whole calls come in one delta. */

@@ -21,7 +21,7 @@ static const char *const cut_words[] = {"headers", "mid", "reset", "soft", NULL}
 
 static const struct option_def options_known[] = {
     TEXT(text), TEXT(tool), TEXT(args), TEXT(reasoning), TEXT(inband), TEXT(finish), TEXT(location), TEXT(type),
-    TEXT(models), NUMBER(tokens), NUMBER(pace), NUMBER(delay), NUMBER(first), NUMBER(status),
+    TEXT(models), TEXT(signature), NUMBER(tokens), NUMBER(pace), NUMBER(delay), NUMBER(first), NUMBER(status),
     NUMBER(retry_after), NUMBER(times), NUMBER(split), NUMBER(drip), NUMBER(big), NUMBER(tools), NUMBER(at),
     NUMBER(dims), WORD(stall), WORD(cut), FLAG(emoji), FLAG(crlf), FLAG(cr), FLAG(nospace), FLAG(noevent_end),
     FLAG(nofinish), FLAG(html), FLAG(garbage), FLAG(endless), FLAG(fragment), FLAG(nousage), FLAG(echo),

@@ -9,7 +9,7 @@ enum script_stall { STALL_NONE, STALL_HEADERS, STALL_MID, STALL_COMMENTS };
 enum script_cut { CUT_NONE, CUT_HEADERS, CUT_MID, CUT_RESET, CUT_SOFT };
 
 struct script {
-    char *text, *tool, *args, *reasoning, *inband, *finish, *location, *type, *models;
+    char *text, *tool, *args, *reasoning, *inband, *finish, *location, *type, *models, *signature;
     long tokens, pace, delay, first, status, retry_after, times, split, drip, big, tools, at, dims;
     long usage_in, usage_out, usage_cached;
     long stall, cut; /* enum script_stall, enum script_cut */
