@@ -8,6 +8,8 @@
 /* What a request asks for, decided before it is written: its headers depend on it. */
 struct anthropic_plan {
     const char *model;  /* aliases resolved */
+    int version;        /* of opus and sonnet: 406 is 4.6; 0 = another model */
+    const char *effort; /* to think with, when there is a budget */
     int64_t max_tokens; /* > 0 */
     int64_t budget;     /* tokens to think with; 0 = no thinking */
 };

@@ -20,21 +20,56 @@ static const char *model_name(const char *model)
     return model;
 }
 
+/* At most two digits; what is longer is a date. */
+static int version_part(const char **s)
+{
+    int value = 0;
+    size_t n = strspn(*s, "0123456789");
+    for (size_t i = 0; n <= 2 && i < n; i++)
+        value = value * 10 + ((*s)[i] - '0');
+    *s += n;
+    return value;
+}
+
+/* 406 for claude-opus-4-6 and claude-sonnet-4.6, 500 for claude-sonnet-5; 0 for other families. */
+static int version_of(const char *model)
+{
+    static const char *const families[] = {"opus-", "sonnet-"};
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        const char *at = strstr(model, families[i]);
+        if (!at)
+            continue;
+        at += strlen(families[i]);
+        int version = version_part(&at) * 100;
+        if (*at == '-' || *at == '.') {
+            at++;
+            version += version_part(&at);
+        }
+        return version;
+    }
+    return 0;
+}
+
 /* The third generation learned to think with its last model. */
 static bool can_think(const char *model)
 {
     return !strstr(model, "claude-3-") || strstr(model, "claude-3-7");
 }
 
-static int64_t effort_budget(const char *effort)
+/* The API's word for the effort, and its budget; 0 when it is none. */
+static int64_t effort_budget(const char *effort, const char **word)
 {
     static const struct {
-        const char *effort;
+        const char *effort, *word;
         int64_t budget;
-    } budgets[] = {{"low", 4096}, {"medium", 10000}, {"high", 32000}, {"xhigh", 32000}};
+    } budgets[] = {
+        {"low", "low", 4096}, {"medium", "medium", 10000}, {"high", "high", 32000}, {"xhigh", "high", 32000}};
+    *word = "";
     for (size_t i = 0; effort && i < sizeof(budgets) / sizeof(budgets[0]); i++)
-        if (strcmp(budgets[i].effort, effort) == 0)
+        if (strcmp(budgets[i].effort, effort) == 0) {
+            *word = budgets[i].word;
             return budgets[i].budget;
+        }
     return 0;
 }
 
@@ -77,9 +112,10 @@ static bool turn_may_think(const struct llm_request *r)
 void anthropic_plan(const struct wire_call *call, struct anthropic_plan *plan)
 {
     const struct llm_request *r = call->request;
-    int64_t budget = effort_budget(r->params.reasoning_effort);
+    int64_t budget = effort_budget(r->params.reasoning_effort, &plan->effort);
     int64_t max_tokens = call->max_tokens > 0 ? call->max_tokens : MAX_TOKENS;
     plan->model = model_name(call->model);
+    plan->version = version_of(plan->model);
     if (!can_think(plan->model) || forces_tool(r) || !turn_may_think(r))
         budget = 0;
     if (budget > 0 && max_tokens < budget + ANSWER_ROOM_MIN)

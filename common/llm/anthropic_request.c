@@ -5,7 +5,8 @@
 
 #include "llm/schema.h"
 
-enum { NO_TEMPERATURE_SINCE = 406 }; /* 4.6 */
+/* Versions of opus and sonnet. */
+enum { NO_TEMPERATURE_SINCE = 406, NO_TOP_P_SINCE = 407, NO_BUDGET_SINCE = 407 };
 
 #define TOP_P_MIN_THINKING 0.95
 
@@ -103,36 +104,6 @@ static void write_tools(struct jsonw *w, const struct llm_request *r)
 
 /* ---- parameters ---- */
 
-/* At most two digits; what is longer is a date. */
-static int version_part(const char **s)
-{
-    int value = 0;
-    size_t n = strspn(*s, "0123456789");
-    for (size_t i = 0; n <= 2 && i < n; i++)
-        value = value * 10 + ((*s)[i] - '0');
-    *s += n;
-    return value;
-}
-
-/* claude-opus-4-6, claude-sonnet-5 and later take no temperature. */
-static bool refuses_temperature(const char *model)
-{
-    static const char *const families[] = {"opus-", "sonnet-"};
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-        const char *at = strstr(model, families[i]);
-        if (!at)
-            continue;
-        at += strlen(families[i]);
-        int version = version_part(&at) * 100;
-        if (*at == '-' || *at == '.') {
-            at++;
-            version += version_part(&at);
-        }
-        return version >= NO_TEMPERATURE_SINCE;
-    }
-    return false;
-}
-
 static size_t write_stop(struct jsonw *w, json_object *stop, size_t written)
 {
     const char *text = json_object_is_type(stop, json_type_string) ? json_object_get_string(stop) : NULL;
@@ -156,20 +127,34 @@ static void write_stops(struct jsonw *w, json_object *stop)
         jw_arr_end(w);
 }
 
+static void write_thinking(struct jsonw *w, const struct anthropic_plan *plan)
+{
+    bool adaptive = plan->version >= NO_BUDGET_SINCE;
+    jw_kobj(w, "thinking");
+    jw_kstr(w, "type", adaptive ? "adaptive" : "enabled");
+    if (adaptive)
+        jw_kstr(w, "display", "summarized");
+    else
+        jw_kint(w, "budget_tokens", plan->budget);
+    jw_obj_end(w);
+    if (!adaptive)
+        return;
+    jw_kobj(w, "output_config");
+    jw_kstr(w, "effort", plan->effort);
+    jw_obj_end(w);
+}
+
 /* Thinking rules out a temperature and a low top_p; newer models take only one of the two, and a top_p was asked for
- * while a temperature may be a default. */
+ * while a temperature may be a default. The newest take neither. */
 static void write_params(struct jsonw *w, const struct anthropic_plan *plan, const struct llm_params *p)
 {
-    bool thinks = plan->budget > 0, has_top_p = !isnan(p->top_p) && (!thinks || p->top_p >= TOP_P_MIN_THINKING);
-    if (thinks) {
-        jw_kobj(w, "thinking");
-        jw_kstr(w, "type", "enabled");
-        jw_kint(w, "budget_tokens", plan->budget);
-        jw_obj_end(w);
-    }
+    bool thinks = plan->budget > 0;
+    bool has_top_p = plan->version < NO_TOP_P_SINCE && !isnan(p->top_p) && (!thinks || p->top_p >= TOP_P_MIN_THINKING);
+    if (thinks)
+        write_thinking(w, plan);
     if (has_top_p)
         jw_knum(w, "top_p", p->top_p);
-    else if (!isnan(p->temperature) && !thinks && !refuses_temperature(plan->model))
+    else if (!isnan(p->temperature) && !thinks && plan->version < NO_TEMPERATURE_SINCE)
         jw_knum(w, "temperature", p->temperature < 1 ? p->temperature : 1);
     write_stops(w, p->stop);
 }

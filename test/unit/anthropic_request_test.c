@@ -203,6 +203,35 @@ static void thinking(void **state)
     arena_free(a);
 }
 
+/* From 4.7 on models refuse a budget and decide for themselves how much to think; and they refuse a top_p. */
+static void adaptive_thinking(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *effort, *wanted;
+        bool top_p;
+    } rows[] = {
+        {"claude-opus-4-7", "low", "\"output_config\":{\"effort\":\"low\"}", false},
+        {"claude-opus-4-8-20260601", "xhigh", "\"output_config\":{\"effort\":\"high\"}", false},
+        {"claude-sonnet-5", "medium", "\"output_config\":{\"effort\":\"medium\"}", false},
+        {"claude-opus-4-7", "none", NULL, false},
+        {"claude-opus-4-6", "low", NULL, true},
+        {"claude-sonnet-4-5-20250929", "none", NULL, true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct arena *a = arena_new();
+        struct llm_request r = ask(hi, 1);
+        r.params.reasoning_effort = rows[i].effort;
+        r.params.top_p = 0.95;
+        const char *body = request(a, rows[i].model, &r, 0, NULL);
+        expect_part(body, "\"thinking\":{\"type\":\"adaptive\",\"display\":\"summarized\"}", rows[i].wanted != NULL);
+        expect_part(body, rows[i].wanted ? rows[i].wanted : "output_config", rows[i].wanted != NULL);
+        expect_part(body, "\"budget_tokens\"", strcmp(rows[i].model, "claude-opus-4-6") == 0);
+        expect_part(body, "\"top_p\"", rows[i].top_p);
+        arena_free(a);
+    }
+}
+
 /* A turn whose first call came without thinking ends without; the next one may think again. */
 static void thinking_in_turns(void **state)
 {
@@ -386,6 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(smallest),   cmocka_unit_test(system_texts),     cmocka_unit_test(conversation),
+        cmocka_unit_test(adaptive_thinking),
         cmocka_unit_test(thoughts_go_back), cmocka_unit_test(thinking),   cmocka_unit_test(thinking_in_turns),
         cmocka_unit_test(sampling),   cmocka_unit_test(stops),            cmocka_unit_test(tool_lists),
         cmocka_unit_test(withheld_tools), cmocka_unit_test(choices),      cmocka_unit_test(too_large),
