@@ -64,9 +64,8 @@ static void take_stop(struct reply *r, const struct json_node *o)
     if (!why || !*why)
         return;
     r->finished = true;
-    r->finish = strcmp(why, "tool_use") == 0     ? LLM_TOOL_CALLS
-                : strcmp(why, "max_tokens") == 0 ? LLM_LENGTH
-                                                 : LLM_STOP;
+    bool cut = strcmp(why, "max_tokens") == 0 || strcmp(why, "model_context_window_exceeded") == 0;
+    r->finish = strcmp(why, "tool_use") == 0 ? LLM_TOOL_CALLS : cut ? LLM_LENGTH : LLM_STOP;
 }
 
 static int64_t newer(int64_t now, int64_t before)

@@ -34,6 +34,7 @@ static void plain(void **state)
                 "\"output_tokens\":9}}",
            "a [twelve chars] length 1+9=10 c0 w0 r3");
     expect(200, "{\"content\":[],\"stop_reason\":\"refusal\",\"usage\":null}", " [] stop");
+    expect(200, "{\"content\":[{\"type\":\"text\",\"text\":\"a\"}],\"stop_reason\":\"model_context_window_exceeded\"}", "a [] length");
     expect(200, "{\"content\":[{\"type\":\"text\",\"text\":\"x\"},{\"type\":\"server_tool_use\",\"id\":\"s\",\"name\":\"n\","
                 "\"input\":{\"a\":1}},7,{\"type\":\"text\"},null],\"stop_reason\":null}",
            "x [] stop");
