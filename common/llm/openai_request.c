@@ -48,14 +48,17 @@ static bool is_reasoning_family(const char *model)
     return starts_any(model_base(model), families);
 }
 
-/* Models that think refuse a temperature; from gpt-5.1 on it is the effort that decides. */
+/* Models that think refuse a temperature; two of them take it as long as they are not to think. */
 static bool refuses_sampling(const char *model, const char *effort)
 {
-    static const char *const families[] = {"gpt-5-", "o1", "o3", "o4", NULL};
+    static const char *const both[] = {"gpt-5.1", "gpt-5.2"};
     const char *base = model_base(model);
-    if (starts(base, "gpt-5."))
-        return effort && *effort && strcmp(effort, "none") != 0;
-    return strcmp(base, "gpt-5") == 0 || (starts_any(base, families) && !starts(base, "gpt-5-chat"));
+    for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++) {
+        const char *rest = starts(base, both[i]) ? base + strlen(both[i]) : "-";
+        if (!*rest || starts(rest, "-20"))
+            return effort && *effort && strcmp(effort, "none") != 0;
+    }
+    return is_reasoning_family(model) && !starts(base, "gpt-5-chat");
 }
 
 void openai_target(struct arena *a, const struct llm_provider *p, const struct upstream_base *base,

@@ -467,7 +467,8 @@ static void sampling(void **state)
         {"gpt-5-mini", NULL, false},  {"gpt-5-nano", NULL, false},    {"gpt-5-2025-08-07", NULL, false},
         {"gpt-5-pro", NULL, false},   {"gpt-5-chat-latest", NULL, true}, {"gpt-5.1", NULL, true},
         {"gpt-5.1", "none", true},    {"gpt-5.1", "low", false},      {"openai/gpt-5.2", "high", false},
-        {"o3", NULL, false},          {"o4-mini", NULL, false},       {"gpt-50", NULL, true},
+        {"o3", NULL, false},          {"o4-mini", NULL, false},       {"gpt-5.2-2025-12-11", NULL, true},
+        {"gpt-5.5", NULL, false},     {"gpt-5.1-chat-latest", NULL, false}, {"gpt-5.2-pro", "none", false},
         {"llama", "high", true},
     };
     struct llm_provider p = {.name = "p", .type = "openai_compat", .base_url = "", .api_key = ""};
