@@ -121,6 +121,15 @@ static void take_usage(struct reply *r, const struct json_node *u)
         r->usage.total_tokens = r->usage.prompt_tokens + r->usage.completion_tokens;
 }
 
+/* Kimi puts it into the choice, Groq into a member of its own. */
+static const struct json_node *usage_of(const struct json_node *root, const struct json_node *choice)
+{
+    const struct json_node *usage = json_node_get(root, "usage");
+    if (!usage)
+        usage = json_node_get(choice, "usage");
+    return usage ? usage : json_node_get(json_node_get(root, "x_groq"), "usage");
+}
+
 static const struct json_node *first_choice(const struct json_node *root)
 {
     const struct json_node *choices = json_node_get(root, "choices");
@@ -164,8 +173,7 @@ static bool take_object(struct reader *rd, const struct json_node *root, bool wh
     if (is_broken(why))
         return reader_fail(rd, 502, true, arena_printf(rd->arena, "the model stopped with the reason \"%s\"", why));
     take_finish(rd->reply, why);
-    const struct json_node *usage = json_node_get(root, "usage");
-    take_usage(rd->reply, usage ? usage : json_node_get(json_node_get(root, "x_groq"), "usage"));
+    take_usage(rd->reply, usage_of(root, choice));
     return true;
 }
 

@@ -98,6 +98,9 @@ static void stream(void **state)
     expect(200, DELTA("{\"content\":\"x\"}") "data: [DONE]", "x [] stop");
     expect(200, "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"other\"}},{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n"
            DONE, "x [] stop");
+    expect(200, DELTA("{\"content\":\"x\"}") "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\",\"usage\":"
+                "{\"prompt_tokens\":1,\"completion_tokens\":1,\"total_tokens\":2}}]}\n\n" DONE,
+           "x [] stop 1+1=2 c0 w0 r0");
     expect(200, DELTA("{\"content\":\"x\"}") "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"x_groq\":{\"usage\":"
            "{\"prompt_tokens\":1,\"completion_tokens\":1,\"total_tokens\":2}}}\n\n" DONE,
            "x [] stop 1+1=2 c0 w0 r0");
