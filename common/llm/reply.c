@@ -144,26 +144,40 @@ static struct reply_call *call_new(struct reply *r, int64_t index)
     return call;
 }
 
-/* Some providers give every call the index 0: another id together with a name opens another call. */
-static bool opens_another(const struct reply_call *call, const char *id, const char *name)
+static bool is_object(const char *text, size_t len)
 {
-    return id && *id && name && *name && call->id.len > 0 && strcmp(call->id.data, id) != 0;
+    size_t at = 0;
+    while (at < len && strchr(" \t\r\n", text[at]))
+        at++;
+    return at < len && text[at] == '{' && json_gate(text, len, 0, NULL);
 }
 
-static struct reply_call *call_for(struct reply *r, int64_t index, const char *id, const char *name)
+/* Some providers give every call the index 0: another id together with a name opens another call, and without ids so
+ * does a name with arguments behind arguments that are whole. */
+static bool opens_another(const struct reply_call *call, const char *id, const char *name, size_t arguments)
+{
+    if (!name || !*name)
+        return false;
+    if (id && *id)
+        return call->id.len > 0 && strcmp(call->id.data, id) != 0;
+    return call->id.len == 0 && arguments > 0 && is_object(buf_str(&call->arguments), call->arguments.len);
+}
+
+static struct reply_call *call_for(struct reply *r, int64_t index, const char *id, const char *name,
+                                   size_t arguments)
 {
     for (size_t i = r->call_count; i-- > 0;) {
         struct reply_call *call = &r->calls[i];
         if (index >= 0 && call->index != index)
             continue;
-        return opens_another(call, id, name) ? call_new(r, index) : call;
+        return opens_another(call, id, name, arguments) ? call_new(r, index) : call;
     }
     return call_new(r, index);
 }
 
 bool reply_tool_call(struct reply *r, int64_t index, const char *id, const char *name, const char *arguments, size_t n)
 {
-    struct reply_call *call = call_for(r, index, id, name);
+    struct reply_call *call = call_for(r, index, id, name, n);
     if (!call) {
         r->too_large = true;
         return false;
@@ -182,18 +196,10 @@ bool reply_tool_call(struct reply *r, int64_t index, const char *id, const char 
 
 bool reply_call_signature(struct reply *r, int64_t index, const char *s, size_t n)
 {
-    struct reply_call *call = call_for(r, index, NULL, NULL);
+    struct reply_call *call = call_for(r, index, NULL, NULL, 0);
     if (!call || !buf_add(&call->signature, s, n))
         r->too_large = true;
     return !r->too_large;
-}
-
-static bool is_object(const char *text, size_t len)
-{
-    size_t at = 0;
-    while (at < len && strchr(" \t\r\n", text[at]))
-        at++;
-    return at < len && text[at] == '{' && json_gate(text, len, 0, NULL);
 }
 
 static char *valid_text(struct arena *a, const struct buf *b)

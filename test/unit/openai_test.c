@@ -139,6 +139,13 @@ static void stream_tool_calls(void **state)
            DELTA("{\"tool_calls\":[{\"function\":{\"arguments\":\"}\"}}]}")
            DELTA("{\"tool_calls\":[{\"id\":\"b\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]}") FINISH("stop"),
            " [] tool_calls a:f({}) b:g({})");
+    /* All with index 0 and without ids; a name may be repeated. */
+    expect(200, DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}}]}")
+           DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":2}\"}}]}")
+           DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"g\",\"arguments\":\"{\"}}]}")
+           DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"g\",\"arguments\":\"}\"}}]}")
+           DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]}") FINISH("stop"),
+           " [] tool_calls :f({\"a\":1}) :f({\"a\":2}) :g({})");
     /* Id and name repeated in every fragment; a name in two pieces. */
     expect(200, DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"get_\",\"arguments\":\"\"}}]}")
            DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"it\",\"arguments\":\"\"}}]}")
