@@ -241,6 +241,11 @@ chatgpt_oauth 7'
     assert_equal "$(asked)" 1
 }
 
+@test "a model that spends the few tokens on thinking works" {
+    up 'status=400,text=Could%20not%20finish%20the%20message%20because%20max_tokens%20or%20model%20output%20limit%20was%20reached.'
+    assert_valid gpt-5
+}
+
 @test "a model that fails says why" {
     up 'status=404,text=The%20model%20is%20unknown%20to%20sk-canary-0123456789'
     assert_invalid '' nope
