@@ -190,6 +190,8 @@ static void write_told(struct jsonw *w, struct arena *a, const struct llm_messag
 static void write_messages(struct jsonw *w, const struct openai_target *t, const struct wire_call *call)
 {
     const struct llm_request *r = call->request;
+    /* Mistral wants the model to speak between a tool and the user. */
+    static const struct llm_message between = {.role = LLM_ASSISTANT, .text = "OK."};
     bool signs = wants_signatures(t, call->model), told = false;
     size_t count = r->message_count;
     while (count > 0 && r->messages[count - 1].role == LLM_ASSISTANT)
@@ -199,6 +201,8 @@ static void write_messages(struct jsonw *w, const struct openai_target *t, const
         const struct llm_message *m = &r->messages[i];
         if (m->role == LLM_ASSISTANT)
             told = signs && is_unsigned(m);
+        if (t->mistral && m->role == LLM_USER && i > 0 && r->messages[i - 1].role == LLM_TOOL)
+            write_message(w, t, &between);
         if (told && m->role != LLM_USER && m->role != LLM_SYSTEM)
             write_told(w, call->arena, m);
         else

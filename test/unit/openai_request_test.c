@@ -198,6 +198,26 @@ static void sampling(void **state)
     }
 }
 
+/* Mistral refuses a user who speaks right behind a tool. */
+static void user_behind_tool(void **state)
+{
+    (void)state;
+    static const struct llm_message turn[] = {
+        {.role = LLM_TOOL, .text = "one", .tool_call_id = "c"},
+        {.role = LLM_TOOL, .text = "two", .tool_call_id = "c"},
+        {.role = LLM_USER, .text = "note"},
+        {.role = LLM_USER, .text = "note"},
+    };
+    struct arena *a = arena_new();
+    struct llm_provider p = {.name = "p", .type = "mistral", .base_url = "", .api_key = ""};
+    struct llm_request r = {.messages = turn, .message_count = 4, .params = LLM_PARAMS_NONE};
+#define NOTE "{\"role\":\"user\",\"content\":\"note\"}"
+    assert_non_null(strstr(request(a, &p, "m", r, NULL), "},{\"role\":\"assistant\",\"content\":\"OK.\"}," NOTE "," NOTE "]"));
+    p.type = "groq";
+    assert_null(strstr(request(a, &p, "m", r, NULL), "assistant"));
+    arena_free(a);
+}
+
 /* What these two refuse as unknown. */
 static void foreign_params(void **state)
 {
@@ -246,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests), cmocka_unit_test(dialects),       cmocka_unit_test(signatures),
         cmocka_unit_test(sampling), cmocka_unit_test(foreign_params), cmocka_unit_test(json_params),
+        cmocka_unit_test(user_behind_tool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
