@@ -4,7 +4,7 @@
 #include "base/utf8.h"
 
 /* A byte that belongs to no character travels through the gate as this private-use character plus its value. */
-enum { BYTE_CARRIER = 0x10FF00, CARRIER_LEN = 4, ESCAPE_LEN = 6 };
+enum { BYTE_CARRIER = 0x10FF00, CARRIER_LEN = 4, ESCAPE_LEN = 6, INT64_DIGITS = 19 };
 
 static void carrier_add(struct buf *out, unsigned char byte)
 {
@@ -52,6 +52,18 @@ static size_t escape_repair(struct buf *out, const char *s, size_t n)
     return ESCAPE_LEN;
 }
 
+/* Copies the digits at s; a number that may be beyond 64 bits becomes a floating one. Returns how many bytes it took. */
+static size_t digits_repair(struct buf *out, const char *s, size_t n)
+{
+    size_t len = 0;
+    while (len < n && s[len] >= '0' && s[len] <= '9')
+        len++;
+    buf_add(out, s, len);
+    if (len >= INT64_DIGITS && (len == n || !strchr(".eE", s[len])))
+        buf_adds(out, "e0");
+    return len;
+}
+
 static bool repair(struct buf *out, const char *s, size_t n)
 {
     bool in_string = false;
@@ -68,6 +80,8 @@ static bool repair(struct buf *out, const char *s, size_t n)
             else
                 carrier_add(out, c);
             took = len > 0 ? len : 1;
+        } else if (c >= '0' && c <= '9' && !in_string) {
+            took = digits_repair(out, s, n);
         } else if (c < ' ' && in_string) {
             buf_addf(out, "\\u%04x", c == 0 ? 0xFFFD : c);
         } else {

@@ -3,7 +3,7 @@
  * The strict gate of base/json is kept. A text it refuses gets one repair: a
  * character cut in half by the sender stays in halves (a later delta may bring
  * the rest), NUL and lone surrogates become U+FFFD, raw control characters in
- * strings are escaped.
+ * strings are escaped, whole numbers beyond 64 bits become floating ones.
  */
 #ifndef CLAWGATE_LLM_UPSTREAM_JSON_H
 #define CLAWGATE_LLM_UPSTREAM_JSON_H

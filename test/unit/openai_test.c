@@ -192,6 +192,10 @@ static void broken_text(void **state)
     expect(200, DELTA("{\"content\":\"a\\ud83d\"}") DELTA("{\"content\":\"\\ude00 \\u0000 \\ud83d\\ude00 \\\\u0000\"}") DONE,
            "a\xEF\xBF\xBD\xEF\xBF\xBD \xEF\xBF\xBD \xF0\x9F\x98\x80 \\u0000 [] stop");
     expect(200, DELTA("{\"content\":\"a\tb\"}") DONE, "a\tb [] stop");
+    /* A number beyond 64 bits, such as an unsigned seed. */
+    expect(200, "{\"choices\":[{\"seed\":15637236474690110000,\"message\":{\"content\":\"a 15637236474690110000\"}}],\"x\":["
+                "-15637236474690110000,0.15637236474690110000,1563723647469011000000e-2,15637236474690110000]}",
+           "a 15637236474690110000 [] stop");
     expect(200, DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"i\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\":\\\"\xF0\x9F\"}}]}")
            DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\x98\x80\\\"}\"}}]}") DONE,
            " [] tool_calls i:f({\"x\":\"\xF0\x9F\x98\x80\"})");
