@@ -156,7 +156,7 @@ static bool is_untouched(const struct reply *r)
 static bool take_object(struct reader *rd, const struct json_node *root, bool whole)
 {
     const struct json_node *choice = first_choice(root);
-    if (is_error(json_node_get(root, "error")))
+    if (is_error(json_node_get(root, "error")) || upstream_is_base_error(root))
         return reader_fail_in_band(rd, root);
     if (is_error(json_node_get(choice, "error")))
         return reader_fail_in_band(rd, choice);

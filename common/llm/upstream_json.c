@@ -196,6 +196,27 @@ static int status_of_word(const char *word)
     return 0;
 }
 
+/* MiniMax numbers its errors and sends them with the status 200. */
+static int status_of_base_resp(int64_t code)
+{
+    static const struct {
+        int64_t code;
+        int status;
+    } codes[] = {
+        {1000, 500}, {1001, 504}, {1002, 429}, {1004, 401}, {1008, 402}, {1024, 500}, {1026, 400}, {1027, 400},
+        {1033, 500}, {1039, 429}, {1041, 429}, {2013, 400}, {2049, 401}, {2056, 402},
+    };
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (codes[i].code == code)
+            return codes[i].status;
+    return 0;
+}
+
+bool upstream_is_base_error(const struct json_node *root)
+{
+    return json_node_int(json_node_get(root, "base_resp"), "status_code", 0) != 0;
+}
+
 int upstream_error_status(const struct json_node *root)
 {
     static const char *const numbers[] = {"code", "status", "status_code", NULL};
@@ -208,6 +229,8 @@ int upstream_error_status(const struct json_node *root)
             return (int)code;
     }
     int status = status_of_word(json_node_str(error, "code"));
+    if (status == 0)
+        status = status_of_base_resp(json_node_int(json_node_get(root, "base_resp"), "status_code", 0));
     if (status == 0)
         status = status_of_word(json_node_str(error, "type"));
     if (status == 0)

@@ -30,6 +30,8 @@ const char *upstream_json_text(struct upstream_json *j, const struct json_node *
 const char *upstream_error_text(const struct json_node *root);
 /* The same from a text, in the arena. */
 const char *upstream_error_said(struct arena *a, const char *text, size_t len);
+/* Does it hold MiniMax's kind of error? */
+bool upstream_is_base_error(const struct json_node *root);
 /* The HTTP status that an error object inside a 200 stands for. */
 int upstream_error_status(const struct json_node *root);
 

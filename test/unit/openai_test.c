@@ -56,7 +56,12 @@ static void plain_errors(void **state)
     expect(200, "{\"error\":\"odd\",\"choices\":[{\"message\":{\"content\":\"x\"}}]}", "502 odd (transient)");
     expect(200, "{\"error\":null,\"choices\":[{\"message\":{\"content\":\"x\"}}]}", "x [] stop");
     expect(200, "{\"choices\":[]}", "502 the answer holds no choices");
-    expect(200, "{\"base_resp\":{\"status_code\":1004,\"status_msg\":\"login fail\"}}", "502 login fail");
+    expect(200, "{\"base_resp\":{\"status_code\":1004,\"status_msg\":\"login fail\"}}", "401 login fail");
+    expect(200, "{\"choices\":null,\"base_resp\":{\"status_code\":1002,\"status_msg\":\"rate limit\"}}", "429 rate limit (transient)");
+    expect(200, "{\"choices\":[],\"base_resp\":{\"status_code\":2013,\"status_msg\":\"bad params\"}}", "400 bad params");
+    expect(200, "{\"base_resp\":{\"status_code\":7,\"status_msg\":\"odd\"}}", "502 odd (transient)");
+    expect(200, "{\"choices\":[{\"message\":{\"content\":\"x\"}}],\"base_resp\":{\"status_code\":0,\"status_msg\":\"success\"}}",
+           "x [] stop");
     expect(200, "{\"choices\":[{\"message\":{\"content\":\"cut", "502 the answer is not valid JSON (transient)");
     expect(200, "{} trailing", "502 the answer is not valid JSON (transient)");
     expect(200, "", "0 the answer is empty (transient)");
@@ -157,6 +162,8 @@ static void stream_errors(void **state)
     expect(200, DELTA("{\"content\":\"x\"}"), "x / 0 stream truncated (transient)");
     expect(200, DELTA("{\"content\":\"x\"}") "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"overloaded_error\"}}\n\n" DONE,
            "x / 529 overloaded (transient)");
+    expect(200, DELTA("{\"content\":\"x\"}") "data: {\"choices\":[],\"base_resp\":{\"status_code\":1008,\"status_msg\":\"no balance\"}}\n\n",
+           "x / 402 no balance");
     expect(200, "event: error\ndata: {\"message\":\"named\"}\n\n", "502 named (transient)");
     expect(200, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\",\"error\":{\"code\":400,\"message\":\"inner\"}}]}\n\n",
            "400 inner");
