@@ -108,13 +108,29 @@ static bool is_null_schema(json_object *schema)
     return is_null_type(json_get(schema, "type"));
 }
 
-static void drop_null_values(json_object *schema)
+/* Values are texts for Gemini; null needs no naming, and where others are among them all are allowed. */
+static void fit_values(json_object *schema)
 {
     json_object *values = json_get(schema, "enum");
-    size_t n = json_object_is_type(values, json_type_array) ? json_object_array_length(values) : 0;
-    while (n-- > 0)
-        if (!json_object_array_get_idx(values, n))
+    size_t count = json_object_is_type(values, json_type_array) ? json_object_array_length(values) : 0;
+    for (size_t n = count; n-- > 0;) {
+        json_object *value = json_object_array_get_idx(values, n);
+        if (!value) {
             json_object_array_del_idx(values, n, 1);
+        } else if (!json_object_is_type(value, json_type_string)) {
+            json_object_object_del(schema, "enum");
+            return;
+        }
+    }
+    if (count > 0 && json_object_array_length(values) == 0)
+        json_object_object_del(schema, "enum");
+}
+
+static json_object *text_schema(void)
+{
+    json_object *o = json_object_new_object();
+    json_object_object_add(o, "type", json_object_new_string("string"));
+    return o;
 }
 
 /* {"anyOf":[X,{"type":"null"}]} is X; what stands beside the union wins. */
@@ -132,7 +148,8 @@ static void flatten_union(json_object *schema, const char *keyword)
     json_object_put(only);
 }
 
-/* Gemini knows neither constants nor unions with null; a property that may be null may as well be left out. */
+/* Gemini knows neither constants nor unions with null (a property that may be null may as well be left out), no values
+ * but texts, and no lists of anything. */
 static void fit_gemini(json_object *schema)
 {
     json_object *required = json_get(schema, "required"), *constant;
@@ -147,10 +164,12 @@ static void fit_gemini(json_object *schema)
     flatten_union(schema, "anyOf");
     flatten_union(schema, "oneOf");
     json_object *type = one_beside_null(json_get(schema, "type"), is_null_type);
-    if (type) {
+    if (type)
         json_object_object_add(schema, "type", json_object_get(type));
-        drop_null_values(schema);
-    }
+    fit_values(schema);
+    const char *is = json_str(schema, "type");
+    if (is && strcmp(is, "array") == 0 && !json_get(schema, "items"))
+        json_object_object_add(schema, "items", text_schema());
 }
 
 /* ---- copying ---- */

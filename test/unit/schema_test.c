@@ -145,14 +145,27 @@ static void test_tastes(void **state)
                         "\"required\":[\"format\"]," OBJECT "}",
          "{\"properties\":{\"format\":{},\"default\":{},\"const\":{},\"minLength\":{},\"anyOf\":{}},"
          "\"required\":[\"format\"]," OBJECT "}"},
-        {SCHEMA_GEMINI, ONE("{\"enum\":[{\"const\":1,\"format\":2,\"type\":[\"string\",\"null\"]}]}"),
-         ONE("{\"enum\":[{\"const\":1,\"format\":2,\"type\":[\"string\",\"null\"]}]}")},
+        {SCHEMA_XAI, ONE("{\"enum\":[{\"minLength\":1}],\"const\":{\"maxItems\":2}}"),
+         ONE("{\"enum\":[{\"minLength\":1}],\"const\":{\"maxItems\":2}}")},
         {SCHEMA_XAI, ONE("{\"dependentRequired\":{\"minLength\":[\"a\"],\"properties\":[\"b\"]}}"),
          ONE("{\"dependentRequired\":{\"minLength\":[\"a\"],\"properties\":[\"b\"]}}")},
         /* constants */
         {SCHEMA_GEMINI, ONE("{\"const\":\"x\"}"), ONE("{\"enum\":[\"x\"]}")},
         {SCHEMA_GEMINI, ONE("{\"const\":{\"const\":1},\"type\":\"object\"}"),
-         ONE("{\"type\":\"object\",\"enum\":[{\"const\":1}],\"properties\":{}}")},
+         ONE(PLAIN)},
+        {SCHEMA_GEMINI, ONE("{\"const\":1,\"type\":\"integer\"}"), ONE("{\"type\":\"integer\"}")},
+        /* of the values only texts, and only all of them */
+        {SCHEMA_GEMINI, ONE("{\"type\":\"integer\",\"enum\":[1,2]}"), ONE("{\"type\":\"integer\"}")},
+        {SCHEMA_GEMINI, ONE("{\"enum\":[\"x\",1]}"), ONE("{}")},
+        {SCHEMA_GEMINI, ONE("{\"enum\":[\"x\",null]}"), ONE("{\"enum\":[\"x\"]}")},
+        {SCHEMA_GEMINI, ONE("{\"enum\":[null]}"), ONE("{}")},
+        {SCHEMA_XAI, ONE("{\"enum\":[\"x\",1]}"), ONE("{\"enum\":[\"x\",1]}")},
+        /* lists of something */
+        {SCHEMA_GEMINI, ONE("{\"type\":[\"array\",\"null\"],\"maxItems\":2}"),
+         ONE("{\"type\":\"array\",\"items\":{\"type\":\"string\"}}")},
+        {SCHEMA_GEMINI, ONE("{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}"),
+         ONE("{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}")},
+        {SCHEMA_XAI, ONE("{\"type\":\"array\"}"), ONE("{\"type\":\"array\"}")},
         {SCHEMA_XAI, ONE("{\"const\":\"x\"}"), ONE("{\"const\":\"x\"}")},
         /* unions with null */
         {SCHEMA_GEMINI, ONE("{\"type\":[\"string\",\"null\"]}"), ONE("{\"type\":\"string\"}")},
@@ -162,8 +175,8 @@ static void test_tastes(void **state)
         {SCHEMA_GEMINI, ONE("{\"anyOf\":[{\"type\":\"string\",\"title\":\"its\",\"format\":\"date\"},{\"type\":\"null\"}],"
                             "\"title\":\"mine\",\"default\":null}"),
          ONE("{\"title\":\"mine\",\"type\":\"string\"}")},
-        {SCHEMA_GEMINI, ONE("{\"oneOf\":[{\"type\":\"null\"},{" OBJECT ",\"properties\":{\"b\":{\"const\":1}}}]}"),
-         ONE("{" OBJECT ",\"properties\":{\"b\":{\"enum\":[1]}}}")},
+        {SCHEMA_GEMINI, ONE("{\"oneOf\":[{\"type\":\"null\"},{" OBJECT ",\"properties\":{\"b\":{\"const\":\"x\"}}}]}"),
+         ONE("{" OBJECT ",\"properties\":{\"b\":{\"enum\":[\"x\"]}}}")},
         {SCHEMA_GEMINI,
          "{\"properties\":{\"a\":{\"anyOf\":[{\"$ref\":\"#/$defs/x\"},{\"type\":\"null\"}]}},\"$defs\":{\"x\":{\"type\":"
          "[\"integer\",\"null\"]}}}",
