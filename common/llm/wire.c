@@ -79,11 +79,15 @@ static int64_t context_left(const char *text)
 
 int64_t wire_max_tokens_hint(const char *text)
 {
-    static const char most[] = "at most ", above[] = " > ";
-    const char *limit = strcasestr(text, most), *excess = strstr(text, above);
+    static const char *const limits[] = {"at most ", "[1, ", "less than or equal to `", "less than or equal to "};
+    static const char above[] = " > ";
+    const char *excess = strstr(text, above);
     bool named = strstr(text, "max_tokens") || strstr(text, "max_completion_tokens");
-    if (named && limit)
-        return number_at(limit + strlen(most));
+    for (size_t i = 0; named && i < sizeof(limits) / sizeof(limits[0]); i++) {
+        const char *limit = strcasestr(text, limits[i]);
+        if (limit)
+            return number_at(limit + strlen(limits[i]));
+    }
     if (named && excess && strstr(excess, "maximum allowed"))
         return number_at(excess + strlen(above));
     return context_left(text);

@@ -42,7 +42,7 @@ bool wire_status_transient(int status);
 bool wire_is_overflow(const char *text);
 /* What is wanted, or as much of it as the upstream allows. */
 int64_t wire_max_tokens(const struct wire_call *call, int64_t wanted);
-/* "max_tokens too large … at most N", "max_tokens: M > N, which is the maximum allowed …": N. "maximum context length is
+/* "max_tokens too large … at most N", "max_tokens … [1, N]", "max_tokens: M > N, which is the maximum allowed …": N. "maximum context length is
  * C tokens … P in the messages": C - P, where that is worth it. Else 0. */
 int64_t wire_max_tokens_hint(const char *text);
 

@@ -316,6 +316,10 @@ static void hints(void **state)
     (void)state;
     assert_int_equal(wire_max_tokens_hint("max_tokens is too large: 9. This model supports at most 4096 completion"), 4096);
     assert_int_equal(wire_max_tokens_hint("'max_completion_tokens' is too large, at most 16384"), 16384);
+    assert_int_equal(wire_max_tokens_hint("Invalid max_tokens value, the valid range of max_tokens is [1, 4096]"), 4096);
+    assert_int_equal(wire_max_tokens_hint("`max_tokens` must be less than or equal to `4096`, the maximum value"), 4096);
+    assert_int_equal(wire_max_tokens_hint("max_tokens should be in [1, many]"), 0);
+    assert_int_equal(wire_max_tokens_hint("top_k should be in [1, 100]"), 0);
     assert_int_equal(wire_max_tokens_hint("at most 4096 tokens"), 0);
     assert_int_equal(wire_max_tokens_hint("max_tokens at most many"), 0);
     assert_int_equal(wire_max_tokens_hint("max_tokens at most 99999999999999999999"), 0);
