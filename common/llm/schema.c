@@ -66,16 +66,16 @@ static bool is_refused(const char *keyword, enum schema_taste taste)
         const char *keyword;
         unsigned by;
     } refusals[] = {
-        {"$schema", SCHEMA_GEMINI},  {"$id", SCHEMA_GEMINI},
-        {"default", SCHEMA_GEMINI},  {"examples", SCHEMA_GEMINI},
-        {"pattern", SCHEMA_GEMINI},  {"additionalProperties", SCHEMA_GEMINI},
-        {"format", SCHEMA_GEMINI},   {"patternProperties", SCHEMA_GEMINI},
-        {"minimum", SCHEMA_GEMINI},  {"exclusiveMinimum", SCHEMA_GEMINI},
-        {"maximum", SCHEMA_GEMINI},  {"exclusiveMaximum", SCHEMA_GEMINI},
+        {"$schema", SCHEMA_GEMINI},    {"$id", SCHEMA_GEMINI},
+        {"default", SCHEMA_GEMINI},    {"examples", SCHEMA_GEMINI},
+        {"pattern", SCHEMA_GEMINI},    {"patternProperties", SCHEMA_GEMINI},
+        {"format", SCHEMA_GEMINI},     {"additionalProperties", SCHEMA_GEMINI},
+        {"minimum", SCHEMA_GEMINI},    {"exclusiveMinimum", SCHEMA_GEMINI},
+        {"maximum", SCHEMA_GEMINI},    {"exclusiveMaximum", SCHEMA_GEMINI},
         {"multipleOf", SCHEMA_GEMINI}, {"uniqueItems", SCHEMA_GEMINI},
-        {"minLength", BOTH},         {"maxLength", BOTH},
-        {"minItems", BOTH},          {"maxItems", BOTH},
-        {"minContains", BOTH},       {"maxContains", BOTH},
+        {"minLength", BOTH},           {"maxLength", BOTH},
+        {"minItems", BOTH},            {"maxItems", BOTH},
+        {"minContains", BOTH},         {"maxContains", BOTH},
     };
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
         if (refusals[i].by & taste && strcmp(refusals[i].keyword, keyword) == 0)
