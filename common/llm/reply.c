@@ -202,6 +202,13 @@ bool reply_call_signature(struct reply *r, int64_t index, const char *s, size_t 
     return !r->too_large;
 }
 
+/* How tools without parameters are called: with nothing at all, or with what some make of nothing. */
+static bool is_nothing(const struct buf *arguments)
+{
+    const char *text = buf_str(arguments), *rest = text + strspn(text, " \t\r\n");
+    return strlen(text) == arguments->len && (!*rest || strcmp(rest, "null") == 0);
+}
+
 static char *valid_text(struct arena *a, const struct buf *b)
 {
     if (utf8_valid(buf_str(b), b->len))
@@ -224,7 +231,7 @@ static void calls_close(struct reply *r, struct arena *a, struct llm_answer *ans
         struct llm_tool_call *to = &calls[count++];
         to->id = valid_text(a, &from->id);
         to->name = valid_text(a, &from->name);
-        to->arguments = from->arguments.len > 0 ? valid_text(a, &from->arguments) : "{}";
+        to->arguments = is_nothing(&from->arguments) ? "{}" : valid_text(a, &from->arguments);
         to->signature = from->signature.len > 0 ? valid_text(a, &from->signature) : NULL;
         to->malformed = !is_object(to->arguments, strlen(to->arguments));
     }

@@ -41,6 +41,10 @@ static void plain_tool_calls(void **state)
                 "{\"id\":\"c4\",\"function\":{\"name\":\"i\",\"arguments\":\"{\\\"a\\\":\"}},{},3]},"
                 "\"finish_reason\":\"stop\"}]}",
            " [] tool_calls c1:f({\"a\":1}) c2:g({\"b\":[2]}) c3:h({}) c4:i({\"a\":)!");
+    expect(200, "{\"choices\":[{\"message\":{\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"null\"}},"
+                "{\"id\":\"d\",\"function\":{\"name\":\"f\",\"arguments\":\" \\n\"}},{\"id\":\"e\",\"function\":{\"name\":\"f\","
+                "\"arguments\":null}}]}}]}",
+           " [] tool_calls c:f({}) d:f({}) e:f({})");
     expect(200, "{\"choices\":[{\"message\":{\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"[]\"}}]},"
                 "\"finish_reason\":\"length\"}]}",
            " [] length c:f([])!");
