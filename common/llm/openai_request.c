@@ -120,7 +120,7 @@ static void write_tool_calls(struct jsonw *w, const struct openai_target *t, con
         jw_kstr(w, "type", "function");
         jw_kobj(w, "function");
         jw_kstr(w, "name", call->name);
-        jw_kstr(w, "arguments", *call->arguments ? call->arguments : "{}");
+        jw_kstr(w, "arguments", call->malformed || !*call->arguments ? "{}" : call->arguments);
         jw_obj_end(w);
         if (t->gemini && call->signature)
             write_signature(w, call->signature);

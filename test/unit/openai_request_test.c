@@ -218,6 +218,22 @@ static void user_behind_tool(void **state)
     arena_free(a);
 }
 
+/* Arguments that were no object are not repeated: Gemini and Ollama refuse the conversation that holds them. */
+static void malformed_call(void **state)
+{
+    (void)state;
+    static const struct llm_tool_call call = {.id = "c", .name = "f", .arguments = "{\"a\":", .malformed = true};
+    static const struct llm_message turn[] = {
+        {.role = LLM_ASSISTANT, .text = "", .tool_calls = &call, .tool_call_count = 1},
+        {.role = LLM_TOOL, .text = "not an object", .tool_call_id = "c"},
+    };
+    struct arena *a = arena_new();
+    struct llm_provider p = {.name = "p", .type = "ollama", .base_url = "", .api_key = ""};
+    struct llm_request r = {.messages = turn, .message_count = 2, .params = LLM_PARAMS_NONE};
+    assert_non_null(strstr(request(a, &p, "m", r, NULL), "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}"));
+    arena_free(a);
+}
+
 /* What these two refuse as unknown. */
 static void foreign_params(void **state)
 {
@@ -266,7 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests), cmocka_unit_test(dialects),       cmocka_unit_test(signatures),
         cmocka_unit_test(sampling), cmocka_unit_test(foreign_params), cmocka_unit_test(json_params),
-        cmocka_unit_test(user_behind_tool),
+        cmocka_unit_test(user_behind_tool), cmocka_unit_test(malformed_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
