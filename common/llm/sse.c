@@ -41,6 +41,13 @@ static bool field_is(const char *line, size_t name_len, const char *field)
     return name_len == strlen(field) && memcmp(line, field, name_len) == 0;
 }
 
+static void name_set(struct sse_parser *p, const char *name, size_t len)
+{
+    size_t cut = len < sizeof(p->name) ? len : sizeof(p->name) - 1;
+    memcpy(p->name, name, cut);
+    p->name[cut] = 0;
+}
+
 static bool line_take(struct sse_parser *p, const char *line, size_t n, sse_fn *fn, void *ctx)
 {
     if (!p->started) {
@@ -61,18 +68,18 @@ static bool line_take(struct sse_parser *p, const char *line, size_t n, sse_fn *
         value++;
         len--;
     }
-    if (field_is(line, name_len, "data")) {
+    bool error = field_is(line, name_len, "error");
+    if (error)
+        name_set(p, "error", strlen("error"));
+    if (error || field_is(line, name_len, "data")) {
         if (p->has_data)
             buf_addc(&p->data, '\n');
         p->has_data = true;
         buf_add(&p->data, value, len);
         return !p->data.failed;
     }
-    if (field_is(line, name_len, "event")) {
-        size_t cut = len < sizeof(p->name) ? len : sizeof(p->name) - 1;
-        memcpy(p->name, value, cut);
-        p->name[cut] = 0;
-    }
+    if (field_is(line, name_len, "event"))
+        name_set(p, value, len);
     return true;
 }
 

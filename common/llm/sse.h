@@ -2,8 +2,9 @@
  *
  * Accepts LF, CRLF and CR line ends, `data:` with and without a blank, several
  * data lines, comments, event names, a BOM, and a last event without a blank
- * line. Bytes may be split anywhere; nothing is decoded before an event is
- * complete. One event may hold at most the size given at birth.
+ * line. llama.cpp's line `error: …` is an event of that name. Bytes may be split
+ * anywhere; nothing is decoded before an event is complete. One event may hold
+ * at most the size given at birth.
  */
 #ifndef CLAWGATE_LLM_SSE_H
 #define CLAWGATE_LLM_SSE_H

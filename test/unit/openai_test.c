@@ -168,6 +168,8 @@ static void stream_errors(void **state)
            "x / 529 overloaded (transient)");
     expect(200, DELTA("{\"content\":\"x\"}") "data: {\"choices\":[],\"base_resp\":{\"status_code\":1008,\"status_msg\":\"no balance\"}}\n\n",
            "x / 402 no balance");
+    expect(200, DELTA("{\"content\":\"x\"}") "error: {\"code\":400,\"message\":\"exceeds the available context size\"}\n\n" DONE,
+           "x / 400 exceeds the available context size");
     expect(200, "event: error\ndata: {\"message\":\"named\"}\n\n", "502 named (transient)");
     expect(200, "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\",\"error\":{\"code\":400,\"message\":\"inner\"}}]}\n\n",
            "400 inner");
