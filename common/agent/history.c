@@ -57,7 +57,7 @@ static bool call_from_json(struct arena *a, json_object *o, struct llm_tool_call
         return false;
     call->name = arena_strdup(a, name);
     call->id = arena_strdup(a, or_empty(json_str(o, "id")));
-    const char *signature = json_str(o, "signature");
+    const char *signature = json_str(json_get(o, "metadata"), "thought_signature");
     call->signature = signature != NULL ? arena_strdup(a, signature) : NULL;
     json_object *arguments = json_get(o, "arguments");
     if (arguments == NULL) {

@@ -51,7 +51,11 @@ static const char *tool_calls_json(struct run *r, const struct llm_message *m)
         jw_kstr(&w, "id", c->id);
         jw_kstr(&w, "name", c->name);
         jw_kraw(&w, "arguments", c->malformed ? "{}" : c->arguments);
-        jw_kopt(&w, "signature", c->signature);
+        if (c->signature != NULL) {
+            jw_kobj(&w, "metadata");
+            jw_kstr(&w, "thought_signature", c->signature);
+            jw_obj_end(&w);
+        }
         jw_obj_end(&w);
     }
     jw_arr_end(&w);

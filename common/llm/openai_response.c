@@ -102,9 +102,10 @@ static int64_t first_count(int64_t a, int64_t b)
     return a > 0 ? a : b;
 }
 
+/* An object without counts says nothing: some send it with every chunk, also after the one that counts. */
 static void take_usage(struct reply *r, const struct json_node *u)
 {
-    if (!json_node_is(u, JSON_OBJECT))
+    if (!json_node_get(u, "prompt_tokens") && !json_node_get(u, "completion_tokens") && !json_node_get(u, "total_tokens"))
         return;
     const struct json_node *prompt = json_node_get(u, "prompt_tokens_details");
     const struct json_node *completion = json_node_get(u, "completion_tokens_details");

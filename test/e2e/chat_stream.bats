@@ -92,6 +92,8 @@ gemini_calls() {
     assert_status 200
     say '@upstream text=Late.,tool=datetime,tools=1,signature=,args=%7B%22timezone%22%3A%22UTC%22%7D' goclaw:signer3
     say '@upstream tool=,text=bye' goclaw:signer3
+    assert_equal "$(sql "SELECT DISTINCT json_extract(tool_calls, '\$[0].metadata') FROM messages
+        WHERE tool_calls LIKE '%signature%'")" '{"thought_signature":"c2lnbmVk"}'
     jq_eq '.[0] | length' 1 "$(gemini_calls)"
     jq_eq '.[1][1]' '["assistant","","c2lnbmVk",2]' "$(gemini_calls)"
     jq_eq '.[2][1]' '["assistant","","c2lnbmVk",2]' "$(gemini_calls)"

@@ -95,7 +95,8 @@ static void stream(void **state)
     (void)state;
     expect(200, DELTA("{\"role\":\"assistant\",\"content\":\"\"}") DELTA("{\"content\":\"Hi \"}") ": ping\n\n"
            DELTA("{\"content\":\"\xF0\x9F\x98\x80\"}") FINISH("stop")
-           "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2}}\n\n" DONE,
+           "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2}}\n\n"
+           "data: {\"choices\":[],\"usage\":{}}\n\n" DONE,
            "Hi \xF0\x9F\x98\x80 [] stop 7+2=9 c0 w0 r0");
     expect(200, "data:{\"choices\":[{\"delta\":{\"reasoning\":\"a\"}}]}\r\n\r\n"
                 "data:{\"choices\":[{\"delta\":{\"reasoning_content\":\"b\",\"content\":\"c\"},\"finish_reason\":\"length\"}]}\r\n\r\n",
