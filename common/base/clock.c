@@ -26,13 +26,6 @@ int64_t clock_mono_ms(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
-int64_t clock_mono_us(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 static bool is_leap(int64_t year)
 {
     return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);

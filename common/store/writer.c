@@ -14,9 +14,6 @@
 #include "store/internal.h"
 
 enum { GROUP_MAX = 256, POST_LIE_MS = 20 };
-/* A commit costs the same for one run as for ten, so under load one begins this long after the one before, if not
- * enough jobs wait already. Nobody is made to wait while jobs come one by one. */
-enum { PAUSE_US = 1000, CROWD = 3, CROWD_ENOUGH = 16 };
 
 /* One that somebody waits for lives on his stack. */
 struct job {
@@ -43,8 +40,6 @@ struct writer {
     size_t queued;
     size_t waiting; /* queued jobs that somebody waits for */
     size_t backlog; /* all jobs not finished */
-    size_t crowd;   /* how many waited for the last group */
-    int64_t began_us; /* the last group, clock_mono_us */
     bool leading;   /* somebody leads, or the background thread was called to */
     bool called;    /* it was, and has not noticed yet */
     bool asleep;    /* it is, until it is called */
@@ -122,13 +117,11 @@ static struct job *take_group(struct writer *w, size_t *count)
 {
     struct job *first = w->head, *last = NULL;
     size_t n = 0;
-    w->crowd = 0;
     for (struct job *j = first; j && n < GROUP_MAX; j = j->next, n++) {
         if (j->done)
-            w->crowd++;
+            w->waiting--;
         last = j;
     }
-    w->waiting -= w->crowd;
     w->queued -= n;
     w->head = last->next;
     if (!w->head)
@@ -146,25 +139,12 @@ static void hand_over(struct writer *w)
         pthread_cond_signal(&w->work);
 }
 
-/* With the lock held, as it is afterwards. */
-static void gather(struct writer *w)
-{
-    int64_t pause = w->began_us + PAUSE_US - clock_mono_us();
-    if (w->crowd < CROWD || w->waiting >= CROWD_ENOUGH || pause <= 0 || w->stop)
-        return;
-    pthread_mutex_unlock(&w->lock);
-    nanosleep(&(struct timespec){.tv_nsec = (long)pause * 1000}, NULL);
-    pthread_mutex_lock(&w->lock);
-}
-
 /* One group. The caller holds the lead, and has handed it over afterwards. */
 static void lead(struct writer *w)
 {
     size_t n;
     pthread_mutex_lock(&w->lock);
-    gather(w);
     struct job *group = take_group(w, &n);
-    w->began_us = clock_mono_us();
     pthread_mutex_unlock(&w->lock);
     checkpointer_give_way(w->checkpointer);
     run_group(w->db, group);

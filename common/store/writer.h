@@ -19,9 +19,6 @@
  *  5. Checkpoints happen in a thread of their own; above 32 MB of WAL one is forced.
  *  6. A full or failing disk is DB_FULL for whoever waits; the writer goes on when
  *     there is space again.
- *  7. After a group that three or more waited for, the next one begins no sooner than 1 ms
- *     after it began, unless 16 wait: commits are shared under load. Whoever comes alone
- *     is never held up.
  *
  * Without writer_start (prefork workers, plain CGI) writer_run and writer_post
  * run the job at once in a transaction on the given connection.

@@ -21,11 +21,6 @@ int64_t clock_mono_ms(void)
     return now_ms;
 }
 
-int64_t clock_mono_us(void)
-{
-    return clock_mono_ms() * 1000;
-}
-
 void time_format(int64_t ms, char out[TIME_TEXT_SIZE])
 {
     snprintf(out, TIME_TEXT_SIZE, "%lld", (long long)ms);

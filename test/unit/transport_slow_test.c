@@ -14,11 +14,6 @@ int64_t clock_mono_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + skew_ms;
 }
 
-int64_t clock_mono_us(void)
-{
-    return clock_mono_ms() * 1000;
-}
-
 int64_t clock_ms(void)
 {
     return clock_mono_ms();
