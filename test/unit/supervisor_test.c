@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -437,7 +438,8 @@ static void a_second_term_leaves_no_time(void **state)
     (void)state;
     program_start(&threaded);
     int fd = request_send("/stream");
-    usleep(200000);
+    struct pollfd first = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&first, 1, PATIENCE_S * 1000), 1);
     int64_t begin = clock_mono_ms();
     kill(supervisor, SIGTERM);
     usleep(50000);
