@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "fcgi_wire.h"
+#include "slower.h"
 #include "web/service.h"
 #include "web/sse_out.h"
 
@@ -316,7 +317,7 @@ static void a_stop_lets_requests_end(const struct program *p)
 static bool hands_over(pid_t before)
 {
     enum { IN_A_ROW = 20 };
-    int64_t until = clock_mono_ms() + 15000;
+    int64_t until = clock_mono_ms() + slower(5000);
     int others = 0;
     while (others < IN_A_ROW && clock_mono_ms() < until) {
         others = get("/pid") == before ? 0 : others + 1;
