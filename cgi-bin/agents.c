@@ -21,7 +21,7 @@ static const struct field agent_fields[] = {
     {.name = "provider", .kind = FIELD_TEXT, .max = 50, .doc = "Name of a provider; agents.defaults.provider at first"},
     {.name = "model", .kind = FIELD_TEXT, .max = 200, .doc = "Model of the provider; agents.defaults.model at first"},
     {.name = "context_window", .kind = FIELD_INTEGER, .flags = FIELD_LOW_IS_PRESET_ON_CREATE | FIELD_NO_NULL, .min = 1,
-     .max = 10000000, .preset = "200000", .doc = "Tokens the model can read"},
+     .max = CONFIG_CONTEXT_MAX, .preset = "200000", .doc = "Tokens the model can read"},
     {.name = "max_tool_iterations", .kind = FIELD_INTEGER, .flags = FIELD_LOW_IS_PRESET_ON_CREATE | FIELD_NO_NULL,
      .min = 1, .max = 1000, .preset = "30", .doc = "Rounds of tool calls a run may take"},
     {.name = "workspace", .kind = FIELD_TEXT, .flags = FIELD_BYTES, .max = 4096,

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/complain.h"
 #include "base/config.h"
 #include "base/id.h"
 #include "base/jsonw.h"
@@ -39,7 +40,7 @@ static bool make_dir(const char *path)
 {
     if (mkdir(path, 0700) == 0 || errno == EEXIST)
         return true;
-    fail("%s: %s", path, strerror(errno));
+    complain("%s: %s", path, strerror(errno));
     return false;
 }
 
@@ -78,7 +79,7 @@ static bool config_write(struct admin *ad, const char *path, bool *fresh)
     *fresh = ok && link(temp, path) == 0;
     ok = *fresh || (ok && errno == EEXIST);
     if (!ok)
-        fail("%s: %s", path, strerror(errno));
+        complain("%s: %s", path, strerror(errno));
     if (fd >= 0) {
         close(fd);
         unlink(temp);
@@ -117,15 +118,15 @@ static int cmd_init(struct admin *ad)
     char dir[PATH_MAX], err[512] = "";
     static const char *const subdirs[] = {"run", "log", "htdocs", "workspace"};
     if (!ad->o.home)
-        return fail("init needs --home");
+        return complain("init needs --home");
     if (ad->o.port && !port_valid(ad->o.port))
-        return fail("--port must be a number from 1 to 65535");
+        return complain("--port must be a number from 1 to 65535");
     if (ad->o.token && !*ad->o.token)
-        return fail("--token is empty, and without a token everybody is admin; leave it out to have one made");
+        return complain("--token is empty, and without a token everybody is admin; leave it out to have one made");
     if (!option_fits("--token", ad->o.token, TOKEN_MAX, OPTION_BYTES))
         return 1;
     if (ad->o.token && !config_token_sendable(ad->o.token))
-        return fail("--token " CONFIG_TOKEN_RULE);
+        return complain("--token " CONFIG_TOKEN_RULE);
     if (!make_dir(ad->o.home))
         return 1;
     for (size_t i = 0; i < sizeof subdirs / sizeof *subdirs; i++) {
@@ -139,15 +140,15 @@ static int cmd_init(struct admin *ad)
         return 1;
     ad->config = config_load(ad->o.home, err, sizeof err);
     if (!ad->config)
-        return fail("%s", err);
+        return complain("%s", err);
     if (!fresh && ((ad->o.token && strcmp(ad->o.token, ad->config->token) != 0) ||
                    (ad->o.port && strtol(ad->o.port, NULL, 10) != ad->config->port)))
-        return fail("%s exists with other values; edit it to change token or port", dir);
+        return complain("%s exists with other values; edit it to change token or port", dir);
     ad->db = db_open(ad->config->sqlite_path, DB_CREATE, err, sizeof err);
     if (!ad->db)
-        return fail("%s", err);
+        return complain("%s", err);
     if (writer_run(NULL, ad->db, seed_job, ad) != DB_OK)
-        return fail("%s could not be written", ad->config->sqlite_path);
+        return complain("%s could not be written", ad->config->sqlite_path);
     printf("%s %s\n", fresh ? "created" : "kept", ad->config->home);
     return 0;
 }
@@ -164,7 +165,7 @@ static const char *tenant_named(struct admin *ad, const char **dir)
     if (!ad->o.tenant)
         return MASTER_TENANT_ID;
     if (tenant_find(ad->db, ad->a, ad->o.tenant, &t) != DB_ROW) {
-        fail("there is no tenant %s", ad->o.tenant);
+        complain("there is no tenant %s", ad->o.tenant);
         return NULL;
     }
     if (strcmp(t.id, MASTER_TENANT_ID) != 0)
@@ -196,14 +197,14 @@ static int cmd_key_create(struct admin *ad)
     const char *unknown;
     char expires[TIME_TEXT_SIZE];
     if (!ad->o.name || !ad->o.scopes)
-        return fail("key create needs --name and --scopes (admin, write, read, approvals, pairing)");
+        return complain("key create needs --name and --scopes (admin, write, read, approvals, pairing)");
     if (!option_fits("--name", ad->o.name, 100, OPTION_FILLED))
         return 1;
     if (ad->o.owner && !utf8_user_id_valid(ad->o.owner, strlen(ad->o.owner)))
-        return fail("--owner is no valid user id");
+        return complain("--owner is no valid user id");
     k.scopes = key_scopes(ad->a, ad->o.scopes, &unknown);
     if (!k.scopes)
-        return unknown ? fail("unknown scope %s", unknown) : fail("--scopes names none");
+        return unknown ? complain("unknown scope %s", unknown) : complain("--scopes names none");
     bool system_level = ad->o.tenant && strcmp(ad->o.tenant, "-") == 0;
     k.tenant_id = system_level ? NULL : tenant_of(ad);
     if (!k.tenant_id && !system_level)
@@ -212,12 +213,12 @@ static int cmd_key_create(struct admin *ad)
         char *end;
         long long seconds = strtoll(ad->o.expires_in, &end, 10);
         if (*end || seconds < 1 || seconds > 315360000)
-            return fail("--expires-in must be 1 to 315360000 seconds");
+            return complain("--expires-in must be 1 to 315360000 seconds");
         time_format(clock_ms() + seconds * 1000, expires);
         k.expires_at = expires;
     }
     if (writer_run(NULL, ad->db, key_job, &k) != DB_OK)
-        return fail("the key could not be stored");
+        return complain("the key could not be stored");
     printf("%s\n", k.text);
     return 0;
 }
@@ -235,18 +236,18 @@ static int cmd_key_revoke(struct admin *ad)
     const char *what = ad->o.word;
     bool revoked;
     if (!what)
-        return fail("key revoke needs the key or its id");
+        return complain("key revoke needs the key or its id");
     if (uuid_parse(what, id)) {
         if (key_look(ad->db, id, NULL, &revoked) != DB_ROW)
-            return fail("there is no such key");
+            return complain("there is no such key");
     } else {
         sha256_hex(what, strlen(what), hash);
         if (key_find(ad->db, ad->a, hash, &key) != DB_ROW)
-            return fail("no such live key");
+            return complain("no such live key");
         snprintf(id, sizeof id, "%s", key.id);
     }
     if (writer_run(NULL, ad->db, revoke_job, id) != DB_OK)
-        return fail("the key could not be revoked");
+        return complain("the key could not be revoked");
     printf("revoked %s\n", id);
     return 0;
 }
@@ -279,7 +280,7 @@ static void key_print(void *ctx, const struct key_line *k)
 
 static int cmd_key_list(struct admin *ad)
 {
-    return key_each(ad->db, key_print, ad) == DB_OK ? 0 : fail("the keys could not be read");
+    return key_each(ad->db, key_print, ad) == DB_OK ? 0 : complain("the keys could not be read");
 }
 
 /* ---- tenants ---- */
@@ -298,7 +299,7 @@ static int cmd_tenant_create(struct admin *ad)
 {
     const char *slug = ad->o.word;
     if (!slug || !tenant_slug_valid(slug))
-        return fail("tenant create SLUG: lower-case letters, digits and dashes, at most 100");
+        return complain("tenant create SLUG: lower-case letters, digits and dashes, at most 100");
     if (!option_fits("--name", ad->o.name, 255, OPTION_FILLED))
         return 1;
     switch (writer_run(NULL, ad->db, tenant_job, ad)) {
@@ -306,11 +307,11 @@ static int cmd_tenant_create(struct admin *ad)
         printf("tenant %s\n", slug);
         return 0;
     case DB_CONSTRAINT:
-        return fail("there is a tenant %s already", slug);
+        return complain("there is a tenant %s already", slug);
     case DB_FULL:
-        return fail("%s/tenants/%s cannot be made, or holds files of an earlier tenant", ad->config->workspace, slug);
+        return complain("%s/tenants/%s cannot be made, or holds files of an earlier tenant", ad->config->workspace, slug);
     default:
-        return fail("the tenant could not be stored");
+        return complain("the tenant could not be stored");
     }
 }
 
@@ -322,7 +323,7 @@ static void tenant_print(void *ctx, const char *id, const char *slug, const char
 
 static int cmd_tenant_list(struct admin *ad)
 {
-    return tenant_each(ad->db, tenant_print, ad) == DB_OK ? 0 : fail("the tenants could not be read");
+    return tenant_each(ad->db, tenant_print, ad) == DB_OK ? 0 : complain("the tenants could not be read");
 }
 
 /* ---- providers and agents ---- */
@@ -378,21 +379,21 @@ static int cmd_provider_set(struct admin *ad)
     if (!p.tenant_id)
         return 1;
     if (!name || !slug_valid(name) || strlen(name) > 50)
-        return fail("provider set NAME: lower-case letters, digits and dashes, at most 50");
+        return complain("provider set NAME: lower-case letters, digits and dashes, at most 50");
     if (!llm_type_find(type))
-        return fail("unknown provider type %s", type);
+        return complain("unknown provider type %s", type);
     if (!option_fits("--base-url", ad->o.base_url, 2048, OPTION_BYTES) ||
         !option_fits("--api-key", ad->o.api_key, 8192, OPTION_BYTES))
         return 1;
     if (ad->o.base_url && *ad->o.base_url && !outbound_url_check(ad->o.base_url, true, &why))
-        return fail("--base-url: %s", why);
+        return complain("--base-url: %s", why);
     char *base = arena_strdup(ad->a, ad->o.base_url ? ad->o.base_url : "");
     while (*base && base[strlen(base) - 1] == '/')
         base[strlen(base) - 1] = '\0';
     p.provider = (struct provider){.name = name, .provider_type = type, .api_base = base, .enabled = true,
                                    .settings = ad->o.model ? settings_with_model(ad->a, "{}", ad->o.model) : "{}"};
     if (writer_run(NULL, ad->db, provider_job, &p) != DB_OK)
-        return fail("the provider could not be stored");
+        return complain("the provider could not be stored");
     printf("provider %s: %s %s\n", name, p.provider.provider_type, p.provider.api_base);
     return 0;
 }
@@ -412,21 +413,21 @@ static int cmd_agent_create(struct admin *ad)
     if (!p.tenant_id)
         return 1;
     if (!key || !slug_valid(key) || uuid_parse(key, NULL))
-        return fail("agent create KEY: lower-case letters, digits and dashes, at most 100");
+        return complain("agent create KEY: lower-case letters, digits and dashes, at most 100");
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
         if (strcmp(key, reserved[i]) == 0)
-            return fail("%s is reserved", key);
+            return complain("%s is reserved", key);
     if (!*dir && strcmp(key, "tenants") == 0)
-        return fail("%s is where the other tenants' files are", key);
+        return complain("%s is where the other tenants' files are", key);
     if (ad->o.user && !utf8_user_id_valid(ad->o.user, strlen(ad->o.user)))
-        return fail("--user is no valid user id");
+        return complain("--user is no valid user id");
     if (!option_fits("--display-name", ad->o.display_name, 255, OPTION_TEXT) ||
         !option_fits("--provider", ad->o.provider, 50, OPTION_TEXT) ||
         !option_fits("--model", ad->o.model, 200, OPTION_TEXT))
         return 1;
     bool is_default = ad->o.is_default && strcmp(ad->o.is_default, "yes") == 0;
     if (ad->o.is_default && !is_default && strcmp(ad->o.is_default, "no") != 0)
-        return fail("--default must be yes or no");
+        return complain("--default must be yes or no");
     p.agent = (struct agent){.tenant_id = p.tenant_id,
                              .agent_key = key,
                              .display_name = ad->o.display_name ? ad->o.display_name : "",
@@ -443,9 +444,9 @@ static int cmd_agent_create(struct admin *ad)
                              .tools_config = "{}"};
     enum db_rc rc = writer_run(NULL, ad->db, agent_job, &p);
     if (rc == DB_CONSTRAINT)
-        return fail("there is an agent %s already", key);
+        return complain("there is an agent %s already", key);
     if (rc != DB_OK)
-        return fail("the agent could not be stored");
+        return complain("the agent could not be stored");
     printf("agent %s: %s %s\n", key, p.agent.provider, p.agent.model);
     return 0;
 }
@@ -463,7 +464,7 @@ static int cmd_secrets_status(struct admin *ad)
 {
     struct secrets_count counts[SECRET_COLUMNS];
     if (secrets_count(ad->db, &ad->config->keys, counts, secret_lost, NULL) != DB_OK)
-        return fail("the secrets could not be read");
+        return complain("the secrets could not be read");
     printf("column\tcurrent\told\tplain\tlost\n");
     for (size_t i = 0; i < SECRET_COLUMNS; i++) {
         const int64_t *n = counts[i].n;
@@ -479,14 +480,14 @@ static int cmd_secrets_rotate(struct admin *ad)
     struct secrets_count counts[SECRET_COLUMNS];
     char err[512] = "";
     if (!crypto_rotation_begin(&r, &ad->config->keys, err, sizeof err))
-        return fail("%s", err);
+        return complain("%s", err);
     if (r.resumed)
         puts("an earlier rotation was interrupted; finishing it");
     bool done = secrets_rewrite(ad->db, &r.keys, counts, secret_lost, NULL) == DB_OK;
     if (!crypto_rotation_end(&r, done, err, sizeof err))
-        return fail("%s; run secrets rotate again", err);
+        return complain("%s; run secrets rotate again", err);
     if (!done)
-        return fail("the database could not be rewritten; nothing is lost, run secrets rotate again");
+        return complain("the database could not be rewritten; nothing is lost, run secrets rotate again");
     int64_t n[SECRET_STATES] = {0};
     for (size_t i = 0; i < SECRET_COLUMNS; i++)
         for (size_t k = 0; k < SECRET_STATES; k++)
@@ -528,14 +529,14 @@ static int cmd_setting(struct admin *ad)
     else if (strcmp(what, "database") == 0)
         puts(c->sqlite_path);
     else
-        return fail("setting: token, address, home or database");
+        return complain("setting: token, address, home or database");
     return 0;
 }
 
 static int cmd_check(struct admin *ad)
 {
     printf("config ok: %s\n", ad->config->file);
-    return db_ping(ad->db) ? 0 : fail("the database does not answer");
+    return db_ping(ad->db) ? 0 : complain("the database does not answer");
 }
 
 struct command {
@@ -565,9 +566,9 @@ static int run(struct admin *ad, const struct command *c)
 {
     char err[512] = "";
     if (c->needs_config && !(ad->config = config_load(ad->o.home, err, sizeof err)))
-        return fail("%s", err);
+        return complain("%s", err);
     if (c->needs_db && !(ad->db = db_open(ad->config->sqlite_path, DB_READWRITE, err, sizeof err)))
-        return fail("%s", err);
+        return complain("%s", err);
     return c->run(ad);
 }
 
@@ -586,7 +587,7 @@ int main(int argc, char **argv)
     int rc = 2;
     log_init("admin", LOG_WARN);
     if (c == NULL)
-        fail("there is no such command; see clawgate help");
+        complain("there is no such command; see clawgate help");
     else if (options_parse(&ad.o, c->takes, argc - 2, argv + 2))
         rc = run(&ad, c);
     if (ad.db)

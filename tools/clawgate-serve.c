@@ -29,6 +29,7 @@
 #include <poll.h>
 
 #include "base/clock.h"
+#include "base/complain.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "store/db.h"

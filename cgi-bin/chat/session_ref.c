@@ -1,8 +1,8 @@
 /* Which session a completion goes on in (contract 03 §1.6). */
+#include "base/percent.h"
 #include "base/utf8.h"
 #include "chat/completion.h"
 #include "store/sessions.h"
-#include "base/percent.h"
 #include "web/reply.h"
 
 enum { SESSION_NAME_MAX = 200, SESSION_KEY_MAX = 500 };

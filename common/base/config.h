@@ -20,6 +20,9 @@ enum tristate { TRI_UNSET, TRI_NO, TRI_YES };
  * more, and the threaded worker has this many threads for them. */
 enum { CONFIG_RUNS_WAITING_MAX = 256 };
 
+/* The largest context_window of an agent, and so of the preset for agents. */
+enum { CONFIG_CONTEXT_MAX = 10000000 };
+
 struct config {
     const char *home; /* absolute */
     const char *file; /* the config file's path, whether it exists or not */

@@ -45,7 +45,7 @@ static const struct config_key table[] = {
     {DEFAULTS "temperature", NULL, false, KIND_NUMBER, AT(temperature), "0.7", 0, 2, NULL},
     {DEFAULTS "max_tool_iterations", NULL, false, KIND_INT, AT(max_tool_iterations), "30", 1, 1000, NULL},
     {DEFAULTS "max_tool_calls", NULL, false, KIND_INT, AT(max_tool_calls), "0", 0, 100000, NULL},
-    {DEFAULTS "context_window", NULL, false, KIND_INT, AT(context_window), "200000", 1000, 10000000, NULL},
+    {DEFAULTS "context_window", NULL, false, KIND_INT, AT(context_window), "200000", 1000, CONFIG_CONTEXT_MAX, NULL},
     {DEFAULTS "agent_type", NULL, false, KIND_CHOICE, AT(agent_type), "open", 0, 0, "open|predefined"},
     {DEFAULTS "bootstrapMaxChars", NULL, false, KIND_INT, AT(bootstrap_max_chars), "20000", 1, 10000000, NULL},
     {DEFAULTS "bootstrapTotalMaxChars", NULL, false, KIND_INT, AT(bootstrap_total_max_chars), "24000", 1, 10000000,

@@ -1,10 +1,10 @@
 #include "tools/clawgate-admin/options.h"
 
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/complain.h"
 #include "base/utf8.h"
 
 static const struct option {
@@ -28,17 +28,6 @@ static const struct option {
     {"--display-name", offsetof(struct options, display_name)},
     {"--default", offsetof(struct options, is_default)},
 };
-
-int fail(const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fputs("clawgate: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-    return 1;
-}
 
 static bool is_taken(const char *takes, const char *name)
 {
@@ -64,7 +53,7 @@ static bool word_take(struct options *o, const char *takes, const char *word)
 {
     bool fits = is_taken(takes, "WORD") && o->word == NULL;
     if (!fits)
-        fail("one argument too many: %s; see clawgate help", word);
+        complain("one argument too many: %s; see clawgate help", word);
     o->word = word;
     return fits;
 }
@@ -74,7 +63,7 @@ bool options_parse(struct options *o, const char *takes, int argc, char **argv)
     for (int i = 0; i < argc; i++) {
         const struct option *found = option_find(takes, argv[i]);
         if (found == NULL && argv[i][0] == '-') {
-            fail("this command has no option %s; see clawgate help", argv[i]);
+            complain("this command has no option %s; see clawgate help", argv[i]);
             return false;
         }
         if (found == NULL && !word_take(o, takes, argv[i]))
@@ -82,12 +71,12 @@ bool options_parse(struct options *o, const char *takes, int argc, char **argv)
         if (found == NULL)
             continue;
         if (i + 1 >= argc) {
-            fail("%s needs a value", argv[i]);
+            complain("%s needs a value", argv[i]);
             return false;
         }
         const char *value = argv[++i];
         if (found != option_table && !utf8_valid(value, strlen(value))) { /* a home's name is the file system's */
-            fail("%s must be UTF-8", found->name);
+            complain("%s must be UTF-8", found->name);
             return false;
         }
         *(const char **)(void *)((char *)o + found->offset) = value;
@@ -101,7 +90,7 @@ bool option_fits(const char *name, const char *value, size_t most, enum option_r
     bool blank = rule == OPTION_FILLED && value != NULL && value[strspn(value, " \t\r\n")] == '\0';
     if (n <= most && !blank)
         return true;
-    fail("%s must have %s %zu %s", name, rule == OPTION_FILLED ? "1 to" : "at most", most,
-         rule == OPTION_BYTES ? "bytes" : "characters");
+    complain("%s must have %s %zu %s", name, rule == OPTION_FILLED ? "1 to" : "at most", most,
+             rule == OPTION_BYTES ? "bytes" : "characters");
     return false;
 }

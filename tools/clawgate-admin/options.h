@@ -13,9 +13,6 @@ struct options {
     const char *word;
 };
 
-/* Prints "clawgate: …" on standard error; 1, so that a command can end with it. */
-__attribute__((format(printf, 1, 2))) int fail(const char *fmt, ...);
-
 /* takes: what the command knows beside --home, "WORD --name --scopes …"; anything else is refused, with a message. */
 bool options_parse(struct options *o, const char *takes, int argc, char **argv);
 

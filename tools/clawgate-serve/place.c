@@ -6,7 +6,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,19 +16,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/complain.h"
 
 enum { ENDED_BY_LOCK = 3, PATIENCE_MS = 2000, POLL_MS = 20 };
-
-int complain(const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fputs("clawgate: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-    return 1;
-}
 
 bool path_join(char *out, size_t size, const char *a, const char *b)
 {

@@ -9,9 +9,6 @@
 
 enum { FRONT_BACKLOG = 4096, FRONT_HOST_SIZE = 300 };
 
-/* Prints "clawgate: …" on standard error; 1, so that main can end with it. */
-__attribute__((format(printf, 1, 2))) int complain(const char *fmt, ...);
-
 /* "a/b"; false when it does not fit. */
 bool path_join(char *out, size_t size, const char *a, const char *b);
 
