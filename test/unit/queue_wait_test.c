@@ -26,22 +26,7 @@ int64_t clock_mono_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + atomic_load(&skew_ms);
 }
 
-int64_t clock_ms(void)
-{
-    return clock_mono_ms();
-}
-
-void time_format(int64_t ms, char out[TIME_TEXT_SIZE])
-{
-    snprintf(out, TIME_TEXT_SIZE, "%lld", (long long)ms);
-}
-
-bool time_parse(const char *text, int64_t *ms)
-{
-    (void)text;
-    *ms = 0;
-    return false;
-}
+#include "clock_rest.h"
 
 static void on_tick(void *ctx)
 {

@@ -14,22 +14,7 @@ int64_t clock_mono_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + skew_ms;
 }
 
-int64_t clock_ms(void)
-{
-    return clock_mono_ms();
-}
-
-void time_format(int64_t ms, char out[TIME_TEXT_SIZE])
-{
-    snprintf(out, TIME_TEXT_SIZE, "%lld", (long long)ms);
-}
-
-bool time_parse(const char *text, int64_t *ms)
-{
-    (void)text;
-    *ms = 0;
-    return false;
-}
+#include "clock_rest.h"
 
 /* A request on a connection that holds a few kB. */
 static struct transport *open_narrow(struct sender *s)
